@@ -1,0 +1,1 @@
+"""What every room shares: errors, shapes, conditions, randomness, distributions. Nothing here knows diffusion."""
