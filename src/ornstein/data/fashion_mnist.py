@@ -1,0 +1,91 @@
+"""Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28 x 28, ten classes. Xiao, Rasul and Vollgraf 2017."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from ornstein.core.errors import DataError
+from ornstein.data import debian
+from ornstein.data.cache import cache_dir, written_aside
+from ornstein.data.dataset import Images
+from ornstein.data.idx import read_idx
+
+PACKAGE = "dataset-fashion-mnist"
+INSTALLED = Path("/usr/share/datasets/fashion-mnist")
+CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+SOURCE = "https://github.com/zalandoresearch/fashion-mnist"
+LICENCE = "MIT, (c) 2017 Zalando SE"
+_PREFIX = {"train": "train", "test": "t10k"}
+_COUNT = {"train": 60_000, "test": 10_000}
+_SHA256 = {  # of the pixels and of the labels, uncompressed
+    "train": ("2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012", "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"),
+    "test": ("c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a", "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9"),
+}
+
+
+def read(split: str) -> Images:
+    """The ``train`` or ``test`` images, fetched first if they are nowhere on this machine."""
+    return read_files(fetch(), split)
+
+
+def fetch(path: str | Path | None = None) -> Path:
+    """The folder that holds the four files; ``path`` is a folder to copy them from instead of downloading them."""
+    target = cache_dir() / "fashion-mnist"
+    if path is None and _complete(INSTALLED):
+        return INSTALLED
+    if _complete(target):
+        return target
+    if path is not None and not _complete(Path(path)):
+        raise DataError(f"{path} does not hold the four files of Fashion-MNIST; expected {', '.join(_names())}")
+    if target.exists():  # files are missing from it
+        shutil.rmtree(target)
+    with written_aside(target) as aside:
+        if path is None:
+            debian.unpack(
+                PACKAGE,
+                aside / "package",
+                f"download the four files from {SOURCE} and give their folder as the data path",
+            )
+            path = aside / "package" / INSTALLED.relative_to("/")
+        for name in _names():
+            shutil.copyfile(_file(Path(path), name), aside / _file(Path(path), name).name)
+        shutil.rmtree(aside / "package", ignore_errors=True)
+        for split in _PREFIX:
+            _verify(aside, split)
+    return target
+
+
+def read_files(folder: Path, split: str) -> Images:
+    """The images of a folder that holds the four files."""
+    x = read_idx(_file(folder, f"{_PREFIX[split]}-images-idx3-ubyte"), rank=3)
+    y = read_idx(_file(folder, f"{_PREFIX[split]}-labels-idx1-ubyte"), rank=1)
+    return Images(x[:, None], y, CLASSES, "fashion-mnist", SOURCE, LICENCE)
+
+
+def _names() -> list[str]:
+    return [f"{prefix}-{kind}-ubyte" for prefix in _PREFIX.values() for kind in ("images-idx3", "labels-idx1")]
+
+
+def _file(folder: Path, name: str) -> Path:
+    """The file in gzip, or plain where only that exists."""
+    plain = folder / name
+    return plain if plain.is_file() else folder / f"{name}.gz"
+
+
+def _complete(folder: Path) -> bool:
+    return all(_file(folder, name).is_file() for name in _names())
+
+
+def _verify(folder: Path, split: str) -> None:
+    images = read_files(folder, split)
+    assert images.labels is not None
+    found = tuple(hashlib.sha256(a).hexdigest() for a in (images.x, images.labels.astype(np.uint8)))
+    if len(images) != _COUNT[split] or found != _SHA256[split]:
+        raise DataError(
+            f"the {split} files fetched for Fashion-MNIST are not the published ones "
+            f"({len(images)} images, hashes {found[0][:12]} and {found[1][:12]}); fetch them from {SOURCE}"
+        )
