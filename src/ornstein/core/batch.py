@@ -16,7 +16,7 @@ class Batch:
     """Data as it lies on disk (images: uint8 ``[B, C, H, W]``) and its conditions."""
 
     x: Tensor
-    cond: Cond = field(default=NO_COND)
+    cond: Cond = field(default_factory=lambda: NO_COND)
 
     def __len__(self) -> int:
         return self.x.shape[0]

@@ -145,7 +145,7 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
     found, torn = latest_checkpoint(run) if run is not None and engine.resume else (None, [])
     if torn and found is None:
         raise CheckpointError("no checkpoint of the run can be read: " + "; ".join(torn))
-    state = found.meta["progress"] if found else {"stage": 0, "step": 0, "seen": 0, "seconds": 0.0, "data": None}
+    state = found.meta["progress"] if found else {"stage": 0, "stage_start": 0, "step": 0, "seen": 0, "seconds": 0.0, "data": None}
     if found is None:
         torch.manual_seed(engine.seed)  # dropout
     else:
@@ -164,12 +164,12 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
     def elapsed() -> float:
         return before + time.monotonic() - begin
 
-    def save(stage: int, data: Data, optimizers: list[torch.optim.Optimizer]) -> None:
+    def save(stage: int, stage_start: int, data: Data, optimizers: list[torch.optim.Optimizer]) -> None:
         nonlocal saved
         saved = time.monotonic()
         if run is None:
             return
-        progress = {"stage": stage, "step": step, "seen": seen, "seconds": elapsed(), "data": data.state()}
+        progress = {"stage": stage, "stage_start": stage_start, "step": step, "seen": seen, "seconds": elapsed(), "data": data.state()}
         opt, groups = _pack_optimizers(optimizers)
         parts = {
             "model": model.state_dict(),
@@ -191,7 +191,7 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
                 continue
             optimizers = [u.optimizer.build(u.params) for u in stage.updates]
             resumed = found is not None and index == state["stage"]
-            stage_start = int(state.get("stage_start", 0)) if resumed else step
+            stage_start = int(state["stage_start"]) if resumed else step
             if resumed and found is not None:
                 _unpack_optimizers(optimizers, found.parts["optimizer"], found.meta["optimizer"])
                 stage.data.restore(state["data"])
@@ -239,7 +239,7 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
                     reason = "minutes"
                 done = local >= stage.steps or reason != "steps"
                 if done or now - saved >= engine.save_every_seconds:
-                    save(index, stage.data, optimizers)
+                    save(index, stage_start, stage.data, optimizers)
                 if done:
                     break
             if reason != "steps":
