@@ -123,7 +123,9 @@ def violations(name: str, tree: ast.Module) -> list[str]:
             continue
         if to == FACADE and (not room or room in MAY_USE_FACADE or what == f"{FACADE}.__version__"):
             continue
-        wrong.append(f"src/ornstein/{name}:{line} imports {what}; it may import {', '.join(sorted(may)) or 'no other room'}")
+        wrong.append(
+            f"src/ornstein/{name}:{line} imports {what}; it may import {', '.join(sorted(may)) or 'no other room'}"
+        )
     return wrong
 
 
@@ -202,4 +204,6 @@ def test_libraries_are_declared(path: Path) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom):
             for line, name in imported(ast.Module([node], []), package):
                 library = name.split(".")[0]
-                assert library in ours | at_once, f"{name_of(path)}:{line}: import {library}, an extra, inside the function"
+                assert library in ours | at_once, (
+                    f"{name_of(path)}:{line}: import {library}, an extra, inside the function"
+                )

@@ -7,7 +7,17 @@ import resource
 import subprocess
 import sys
 
-HEAVY = ("torchvision", "diffusers", "transformers", "gradio", "matplotlib", "scipy", "sklearn", "torchmetrics", "tensorboard")
+HEAVY = (
+    "torchvision",
+    "diffusers",
+    "transformers",
+    "gradio",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "torchmetrics",
+    "tensorboard",
+)
 
 
 def run(code: str) -> str:
