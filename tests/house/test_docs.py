@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from house.examples import PYTHON, SHELL, Block, blocks, flags
 from house.tree import ROOT
 

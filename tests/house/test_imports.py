@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from house.tree import ROOT, SOURCE, modules, name_of, parse
 
 DIFFUSION = frozenset({"processes", "denoisers", "guidance", "samplers", "objectives"})
@@ -97,8 +98,8 @@ def imported(tree: ast.Module, package: str) -> Iterator[tuple[int, str]]:
                 base = ".".join([*above, base]).rstrip(".")
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
-            if re.fullmatch(rf"{FACADE}(\.[A-Za-z_]\w*)+", node.value):
-                yield node.lineno, node.value
+            names = re.findall(rf"^{FACADE}(?:\.[A-Za-z_]\w*)+$", node.value)
+            yield from ((node.lineno, name) for name in names)
 
 
 def target(name: str) -> str | None:

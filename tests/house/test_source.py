@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from house.tree import ROOT, SOURCE, modules, name_of, parse, repository_files
 
 MEGABYTE = 1_000_000
