@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from house.examples import PYTHON, SHELL, Block, blocks, flags
-from house.tree import ROOT
+from house.tree import ROOT, environment
 
 READMES = (ROOT / "README.md", ROOT / "README.zh.md")
 PAGES = (*READMES, *sorted((ROOT / "docs").rglob("*.md")))
@@ -42,26 +42,20 @@ def at_most(seconds: int, what: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def plain() -> dict[str, str]:
-    """An environment that imports this checkout and prints without colours or narrow columns."""
-    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
-    return os.environ | {"PYTHONPATH": path, "COLUMNS": "240", "NO_COLOR": "1", "TERM": "dumb"}
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """The same, with an ``ornstein`` command of this checkout first on the path."""
+def with_command(folder: Path) -> dict[str, str]:
+    """An environment with an ``ornstein`` command of this checkout first on the path."""
     (folder / "bin").mkdir(exist_ok=True)
     script = folder / "bin" / "ornstein"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{MAIN}" "$@"\n', encoding="utf-8")
     script.chmod(0o755)
-    return plain() | {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    return environment() | {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
 @cache
 def help_of(command: str) -> str:
     """What ``ornstein COMMAND --help`` prints; fails if there is no such command."""
     words = [sys.executable, "-c", MAIN, *filter(None, [command]), "--help"]
-    done = subprocess.run(words, env=plain(), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"`ornstein {command} --help` ends with {done.returncode}:\n{done.stderr}"
     return done.stdout
 
@@ -100,7 +94,7 @@ def check(page: Path, folder: Path) -> int:
     """Run or read every block of a page inside ``folder`` (the current one); returns how many were examples."""
     module = types.ModuleType("example")
     sys.modules[module.__name__] = module  # dataclasses look themselves up there
-    env = environment(folder)
+    env = with_command(folder)
     examples = [b for b in blocks(page) if b.language in PYTHON + SHELL]
     try:
         for block in examples:
@@ -205,7 +199,7 @@ def test_unknown_flags_are_found() -> None:
 
 def test_failing_commands_fail(tmp_path: Path) -> None:
     block = Block(tmp_path / "page.md", 1, "console", "", "$ ornstein no-such-command")
-    env = environment(tmp_path)
+    env = with_command(tmp_path)
     with pytest.raises(AssertionError, match=r"page.md:1: `ornstein no-such-command` ends with"):
         execute(block, types.ModuleType("example"), env)
     execute(Block(block.page, 1, "console", "exits: 2", block.code), types.ModuleType("example"), env)

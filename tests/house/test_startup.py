@@ -7,6 +7,8 @@ import resource
 import subprocess
 import sys
 
+from house.tree import environment
+
 HEAVY = (
     "torchvision",
     "diffusers",
@@ -22,7 +24,7 @@ HEAVY = (
 
 def run(code: str) -> str:
     """What a fresh interpreter prints."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

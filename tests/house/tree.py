@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
 import subprocess
 from functools import cache
@@ -49,3 +50,9 @@ def name_of(path: Path) -> str:
 def parse(path: Path) -> ast.Module:
     """The file's syntax tree."""
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def environment() -> dict[str, str]:
+    """For subprocesses: imports this checkout, whatever is installed, and prints without colours or narrow columns."""
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+    return os.environ | {"PYTHONPATH": path, "COLUMNS": "240", "NO_COLOR": "1", "TERM": "dumb"}
