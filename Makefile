@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml requirements.lock
 	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "error: no '$(PYTHON)' here; install Python 3.11 or newer, or say where it is: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed; $(PYTHON) is %d.%d. Say where a newer one is: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "error: $(PYTHON) has no venv module; install it (Debian, Ubuntu: the package python3-venv)" >&2; exit 1; }
-	@test -x $(BIN)/python || { echo "Making the environment in .venv"; $(PYTHON) -m venv .venv; }
+	@test -x $(BIN)/pip || { echo "Making the environment in .venv"; $(PYTHON) -m venv .venv; }
 	@$(PIP) --constraint requirements.lock pip
 	@echo "Installing $(TORCH) (the largest download)"
 	@$(PIP) --constraint requirements.lock $(TORCH)
