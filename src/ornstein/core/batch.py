@@ -1,4 +1,4 @@
-"""What a data stream yields and an objective reads."""
+"""One training or evaluation batch."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 
 from ornstein.core import cond as conditions
-from ornstein.core.cond import Cond
+from ornstein.core.cond import NO_COND, Cond
 
 
-@dataclass
+@dataclass(frozen=True)
 class Batch:
-    """Data ``x [B, ...]`` as stored (uint8 for images; codecs make floats of it) with its conditions."""
+    """Data as it lies on disk (images: uint8 ``[B, C, H, W]``) and its conditions."""
 
     x: Tensor
-    cond: Cond = field(default_factory=dict)
+    cond: Cond = field(default_factory=lambda: NO_COND)
 
     def __len__(self) -> int:
         return self.x.shape[0]
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on a device."""
+        """Both parts on a device."""
         return Batch(self.x.to(device), conditions.to(self.cond, device))

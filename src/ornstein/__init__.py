@@ -1,0 +1,33 @@
+"""Ornstein: train, sample, measure and explain diffusion models.
+
+``import ornstein`` is quick: the functions below import PyTorch when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from ornstein.recipes.house import build as build
+    from ornstein.recipes.house import bundled_models as bundled_models
+    from ornstein.recipes.house import export as export
+    from ornstein.recipes.house import load as load
+    from ornstein.recipes.house import recipes as recipes
+    from ornstein.recipes.house import train as train
+
+_PUBLIC = {name: "ornstein.recipes.house" for name in ("build", "bundled_models", "export", "load", "recipes", "train")}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(import_module(_PUBLIC[name]), name)
+        globals()[name] = value  # asked for once; also hides the subpackage of the same name (ornstein.recipes)
+        return value
+    raise AttributeError(f"module 'ornstein' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

@@ -1,0 +1,12 @@
+"""Denoisers: a network, a process and what the network's output means."""
+
+from ornstein.denoisers.denoiser import Denoiser as Denoiser
+from ornstein.denoisers.denoiser import Preconditioned as Preconditioned
+from ornstein.denoisers.parametrizations import EDMScaling as EDMScaling
+from ornstein.denoisers.parametrizations import Eps as Eps
+from ornstein.denoisers.parametrizations import LearnedRange as LearnedRange
+from ornstein.denoisers.parametrizations import Parametrization as Parametrization
+from ornstein.denoisers.parametrizations import ScoreOut as ScoreOut
+from ornstein.denoisers.parametrizations import V as V
+from ornstein.denoisers.parametrizations import Velocity as Velocity
+from ornstein.denoisers.parametrizations import X0 as X0

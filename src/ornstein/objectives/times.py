@@ -1,0 +1,87 @@
+"""At which times an objective asks the network: a law over t."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import final
+
+import torch
+from torch import Tensor
+
+from ornstein.core.errors import UsageError
+from ornstein.core.rng import Random
+from ornstein.processes.base import Affine
+
+
+class Times(ABC):
+    """Draws one time per sample."""
+
+    @abstractmethod
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        """``[n]`` float64 in (0, 1]."""
+
+
+def _normal_cdf_inverse(u: Tensor) -> Tensor:
+    return math.sqrt(2) * torch.erfinv(2 * u - 1)
+
+
+def _stratified(rng: Random, n: int) -> Tensor:
+    """n uniforms, one in each n-th of [0, 1): the batch covers all levels, so the loss is less noisy. Kingma et al. 2021."""
+    u = rng.uniform((n,), dtype=torch.float64)
+    return (u + torch.arange(n, dtype=torch.float64)) / n
+
+
+@final
+class UniformTimes(Times):
+    """t ~ U[t_min, t_max], stratified over the batch."""
+
+    def __init__(self, t_min: float = 1e-3, t_max: float = 1.0):
+        if not 0 <= t_min < t_max <= 1:
+            raise UsageError(f"times need 0 <= t_min < t_max <= 1, got {t_min} and {t_max}")
+        self.t_min, self.t_max = t_min, t_max
+
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        return self.t_min + (self.t_max - self.t_min) * _stratified(rng, n)
+
+
+@final
+class DiscreteTimes(Times):
+    """t = n/T, n ~ U{1 .. T}: the chain of a discrete-time paper."""
+
+    def __init__(self, steps: int):
+        if steps < 1:
+            raise UsageError(f"a chain needs at least one step, got {steps}")
+        self.steps = steps
+
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        return (rng.integers(self.steps, (n,)).double() + 1) / self.steps
+
+
+@final
+class LogNormalSigma(Times):
+    r"""ln(sigma_t/alpha_t) ~ N(mean, std^2), stratified. Karras et al. 2022: mean -1.2, std 1.2."""
+
+    def __init__(self, process: Affine, mean: float = -1.2, std: float = 1.2):
+        if not std > 0:
+            raise UsageError(f"std must be positive, got {std}")
+        self.process, self.mean, self.std = process, mean, std
+
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        u = _stratified(rng, n).clamp(1e-9, 1 - 1e-9)
+        log_sigma = self.mean + self.std * _normal_cdf_inverse(u)
+        return self.process.time(-2 * log_sigma).clamp(1e-9, self.process.t_max)
+
+
+@final
+class LogitNormal(Times):
+    r"""t = sigmoid(mean + std n), stratified: Esser et al. 2024 for flow matching; with mean 0, std 1 the middle counts most."""
+
+    def __init__(self, mean: float = 0.0, std: float = 1.0):
+        if not std > 0:
+            raise UsageError(f"std must be positive, got {std}")
+        self.mean, self.std = mean, std
+
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        u = _stratified(rng, n).clamp(1e-9, 1 - 1e-9)
+        return torch.sigmoid(self.mean + self.std * _normal_cdf_inverse(u))

@@ -1,0 +1,13 @@
+"""Forward processes q(x_t | x_0): t = 0 is data, t = 1 is the prior."""
+
+from ornstein.processes.base import SDE as SDE
+from ornstein.processes.base import Affine as Affine
+from ornstein.processes.base import GaussianProcess as GaussianProcess
+from ornstein.processes.base import Process as Process
+from ornstein.processes.base import Rate as Rate
+from ornstein.processes.base import Reversible as Reversible
+from ornstein.processes.gaussian import EDM as EDM
+from ornstein.processes.gaussian import VE as VE
+from ornstein.processes.gaussian import VP as VP
+from ornstein.processes.gaussian import FlowMatching as FlowMatching
+from ornstein.processes.gaussian import SubVP as SubVP

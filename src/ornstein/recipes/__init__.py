@@ -1,0 +1,1 @@
+"""Recipes: published systems, one file each, that train, sample and are measured."""

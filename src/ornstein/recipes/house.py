@@ -1,0 +1,243 @@
+"""Build, train and load systems by name: what ``import ornstein`` offers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError, suggest
+from ornstein.data import Images, Loader, open_data
+from ornstein.recipes import registry
+from ornstein.recipes.registry import Card, make_config
+from ornstein.recipes.system import System
+from ornstein.training.checkpoint import (
+    PICKLES,
+    Checkpoint,
+    checkpoints,
+    latest_checkpoint,
+    load_checkpoint,
+    read_manifest,
+    refuse_pickle,
+    save_checkpoint,
+    sha256,
+)
+from ornstein.training.fit import Engine, Progress, Result, fit
+
+WEIGHTS = Path(__file__).parent.parent / "weights"
+
+
+def recipes() -> list[Card]:
+    """Every recipe: name, area, paper, claim."""
+    return sorted(registry.cards().values(), key=lambda c: (c.area, c.name))
+
+
+def data_settings(images: Images) -> dict[str, Any]:
+    """What a config takes from the data: size, channels, classes, and the standard deviation in [-1, 1]."""
+    channels, height, width = images.shape
+    if height != width:
+        raise UsageError(f"images are {height} x {width}; recipes take square ones: pass size")
+    part = torch.from_numpy(images.x[:: max(len(images) // 2000, 1)].copy()).float() / 127.5 - 1
+    return {"size": height, "channels": channels, "classes": tuple(images.classes), "data_std": round(float(part.std()), 3)}
+
+
+def build(
+    name: str,
+    *,
+    data: str | Path | Images | None = None,
+    size: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> System:
+    """A recipe's system, untrained: ``build("ddpm", data="digits", size=32)``.
+
+    Fields of the config follow the data where ``data`` is given, and ``settings`` before all. ``seed`` fixes the initial
+    weights.
+    """
+    card = registry.card(name)
+    fields = {f.name for f in dataclasses.fields(card.config)}
+    known: dict[str, Any] = {}
+    if data is not None:
+        known = {k: v for k, v in data_settings(open_data(data, size=size)).items() if k in fields}
+    elif size is not None:
+        known = {"size": size}
+    config = make_config(card.config, {**known, **(settings or {})})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return card.build(config)
+
+
+def train(
+    name: str,
+    *,
+    data: str | Path | Images,
+    out: str | Path,
+    size: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    resume: bool | None = None,
+    strict: bool = False,
+    device: str = "cpu",
+    on_step: Callable[[Progress], None] | None = None,
+    on_save: Callable[[System, int], None] | None = None,
+) -> tuple[System, Result]:
+    """Train a recipe on data into a run folder, and return the trained system with how it went.
+
+    Args:
+        data: a named set, a folder of images, an array file, or :class:`ornstein.data.Images`.
+        out: the run folder; an existing run is resumed (``resume`` False refuses, True demands one).
+        size: images are resized and cropped to this; default the data's own size, 32 for a folder.
+        settings: fields of the recipe's config.
+        minutes: stop after so much training time in all; ``steps`` after so many steps.
+        seed: of the weights, the data order and the noise.
+
+    Raises:
+        UsageError, DataError, CheckpointError: each names what is wrong and the remedy, before work is lost.
+    """
+    run = Path(out)
+    card = registry.card(name)
+    existing = bool(checkpoints(run))
+    if resume and not existing:
+        raise CheckpointError(f"{run} holds no run to resume; leave out --resume to start one")
+    if existing:
+        meta = read_manifest(checkpoints(run)[-1])["meta"] if (checkpoints(run)[-1] / "manifest.json").is_file() else None
+        if meta and meta["recipe"] != name:
+            raise CheckpointError(f"{run} is a run of recipe '{meta['recipe']}', not '{name}'; choose another out")
+    if resume is False and existing:
+        raise CheckpointError(f"{run} holds a run already: resume it (--resume), or choose another out")
+    images = open_data(data, size=size, strict=strict)
+    fields = {f.name for f in dataclasses.fields(card.config)}
+    from_data = {k: v for k, v in data_settings(images).items() if k in fields}
+    given = {**from_data, **(settings or {}), **({"steps": steps} if steps is not None else {})}
+    config = make_config(card.config, given)
+    if existing:
+        config = _resumed_config(run, card, config, settings or {}, steps)
+    elif minutes is not None and steps is None and "steps" not in (settings or {}):
+        config = dataclasses.replace(config, steps=10**9)  # the clock alone ends it
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "config.json").write_text(
+            json.dumps({"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}, indent=1)
+        )
+    except OSError as e:
+        raise OrnsteinError(f"cannot write to {run}: {e}. Choose another --out") from e
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        system = card.build(config)
+        loader = Loader(images, config.batch, seed, config.flip)
+        meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
+        engine = Engine(
+            run=run,
+            meta=meta,
+            device=device,
+            seed=seed,
+            minutes=minutes,
+            ema_half_life=config.ema_half_life,
+            resume=existing,
+            on_step=on_step,
+            on_save=(lambda step: on_save(system, step)) if on_save is not None else None,
+        )
+        result = fit(system.modules, system.stages(loader), engine)
+    _quiet(system)
+    return load(run), result
+
+
+def _about(images: Images) -> dict[str, Any]:
+    return {"name": images.name, "images": len(images), "source": images.source, "hash": images.content_hash}
+
+
+def _resumed_config(run: Path, card: Card, config: Any, settings: Mapping[str, Any], steps: int | None) -> Any:
+    """The config of the run that is resumed; only the length of training may change."""
+    found, torn = latest_checkpoint(run, parts=())
+    if found is None:
+        raise CheckpointError(f"no checkpoint of {run} can be read: " + "; ".join(torn))
+    old = make_config(card.config, found.meta["config"])
+    asked = {k: getattr(config, k) for k in settings if k != "steps"}
+    for key, value in asked.items():
+        if getattr(old, key) != value:
+            raise CheckpointError(
+                f"{run} was started with {key}={getattr(old, key)!r} and cannot go on with {value!r}; choose another out"
+            )
+    for key in ("size", "channels", "classes"):
+        if getattr(old, key) != getattr(config, key):
+            raise CheckpointError(
+                f"{run} was trained on data of {key} {getattr(old, key)!r}, this data has {getattr(config, key)!r}"
+            )
+    return dataclasses.replace(old, steps=steps) if steps is not None else old
+
+
+def _quiet(system: System) -> None:
+    system.modules.eval()
+
+
+def export(system: System, path: str | Path, about: Mapping[str, Any] | None = None, half: bool = True) -> Path:
+    """Write a system's weights as a small checkpoint (float16 by default) to ship or to share."""
+    tensors = {k: v.half() if half and v.is_floating_point() else v for k, v in system.modules.state_dict().items()}
+    meta = {"recipe": system.recipe, "config": dataclasses.asdict(system.config), "about": dict(about or {})}
+    return save_checkpoint(Path(path), {"model": tensors}, meta)
+
+
+def load(what: str | Path) -> System:
+    """A bundled model by name, a run folder, or a checkpoint folder.
+
+    Raises:
+        CheckpointError: torn, wrong hash, newer format, of another recipe's shape, or a pickle.
+        UsageError: nothing of that name (the nearest is named).
+    """
+    bundled = bundled_models()
+    if str(what) in bundled:
+        return _restore(load_checkpoint(WEIGHTS / str(what)))
+    path = Path(what)
+    if not path.exists():
+        if path.suffix in PICKLES:
+            raise CheckpointError(f"{path} does not exist")
+        raise UsageError(f"'{what}' is neither a bundled model nor an existing path: {suggest(str(what), bundled)}")
+    if path.is_file():
+        refuse_pickle(path)
+        if path.name == "manifest.json" or path.suffix == ".safetensors":
+            return _restore(load_checkpoint(path.parent))
+        raise CheckpointError(f"{path} is no checkpoint; give a run folder or a checkpoint folder")
+    if (path / "manifest.json").is_file():
+        return _restore(load_checkpoint(path))
+    found, torn = latest_checkpoint(path)
+    if found is None:
+        detail = "; ".join(torn) if torn else "it has no checkpoints"
+        raise CheckpointError(f"{path} cannot be loaded: {detail}")
+    return _restore(found)
+
+
+def bundled_models() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(p.name for p in WEIGHTS.iterdir() if (p / "manifest.json").is_file()) if WEIGHTS.is_dir() else []
+
+
+def _restore(found: Checkpoint) -> System:
+    try:
+        card = registry.card(found.meta["recipe"])
+    except UsageError as e:
+        raise CheckpointError(f"{found.path} was made by a recipe that is not here: {e}") from e
+    with torch.random.fork_rng(devices=[]):
+        system = card.build(make_config(card.config, found.meta["config"]))
+    tensors = {**found.parts["model"], **found.parts.get("ema", {})}
+    modules = system.modules
+    own = modules.state_dict()
+    odd = sorted(set(own) ^ set(tensors)) or sorted(k for k in own if own[k].shape != tensors[k].shape)
+    if odd:
+        raise CheckpointError(f"the weights in {found.path} do not fit recipe '{system.recipe}': {len(odd)} differ, first '{odd[0]}'")
+    modules.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})
+    modules.eval()
+    part = "ema" if "ema" in found.parts else "model"
+    progress = found.meta.get("progress", {})
+    system.weights = {
+        "hash": sha256(found.path / f"{part}.safetensors"),
+        "path": found.path.name,
+        **{k: progress[k] for k in ("step", "seen") if k in progress},
+        **found.meta.get("about", {}),
+    }
+    return system

@@ -1,0 +1,75 @@
+"""What the image recipes share: the fields of their configs, and the one-stage training of a denoiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from ornstein.core.errors import UsageError
+from ornstein.objectives.denoising import Denoising
+from ornstein.recipes.system import System
+from ornstein.training.fit import Data, Stage, Update
+from ornstein.training.optim import OptimizerSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageConfig:
+    """Fields that every image recipe has. ``size``, ``channels`` and ``classes`` follow the data unless they are set."""
+
+    size: int = 32
+    channels: int = 3
+    classes: tuple[str, ...] = ()
+    batch: int = 64
+    steps: int = 20_000
+    """training steps"""
+    lr: float = 2e-4
+    warmup: int = 500
+    decay: Literal["constant", "inverse_sqrt", "cosine"] = "constant"
+    decay_steps: int = 0
+    clip: float = 1.0
+    flip: bool = False
+    """mirror training images left to right at random"""
+    cond_dropout: float = 0.1
+    ema_half_life: float = 100_000
+    """in images"""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    """of the network in training; sampling is in float32 unless asked otherwise"""
+
+    def __post_init__(self) -> None:
+        for name in ("size", "channels", "batch", "steps"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one image."""
+        return self.channels, self.size, self.size
+
+    @property
+    def autocast(self) -> torch.dtype | None:
+        """The network's precision in training."""
+        return torch.bfloat16 if self.precision == "bf16" else None
+
+    def optimizer(self) -> OptimizerSpec:
+        """The optimiser that these fields describe."""
+        return OptimizerSpec(
+            lr=self.lr,
+            betas=(0.9, 0.99),
+            warmup=self.warmup,
+            decay=self.decay,
+            decay_steps=self.decay_steps,
+            clip=self.clip or None,
+        )
+
+
+def one_stage(config: ImageConfig, objective: Callable[[System], Denoising]) -> Callable[[System, Data], Iterator[Stage]]:
+    """Training in a single stage: the denoiser's parameters on one objective."""
+
+    def stages(system: System, data: Data) -> Iterator[Stage]:
+        params = [p for p in system.denoiser.parameters() if p.requires_grad]
+        yield Stage("denoiser", data, [Update(objective(system), params, config.optimizer())], config.steps)
+
+    return stages

@@ -1,0 +1,118 @@
+"""Recipes by name. A recipe is a function from one frozen dataclass to a System; only recipes know papers' systems."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, TypeVar
+
+from ornstein.core.errors import UsageError, suggest, unknown
+
+MODULES = (
+    "ornstein.recipes.images.ddpm",
+    "ornstein.recipes.images.ddim",
+    "ornstein.recipes.images.edm",
+    "ornstein.recipes.images.flow_matching",
+)
+"""Every module that registers a recipe: one line per system."""
+
+
+Builder = TypeVar("Builder", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a recipe without building it."""
+
+    name: str
+    area: str
+    title: str
+    paper: str
+    claim: str
+    equations: str
+    config: type
+    build: Callable[[Any], Any]
+    bibtex: str
+
+
+_CARDS: dict[str, Card] = {}
+
+
+def recipe(
+    name: str, *, area: str, title: str, paper: str, claim: str, equations: str, bibtex: str
+) -> Callable[[Builder], Builder]:
+    """Register a function ``config -> System`` under a name; its config class is read from the annotation."""
+
+    def register(function: Builder) -> Builder:
+        hints = typing.get_type_hints(function)
+        config = next(h for k, h in hints.items() if k != "return")
+        if name in _CARDS:
+            raise ValueError(f"recipe '{name}' is registered twice")
+        _CARDS[name] = Card(name, area, title, paper, claim, equations, config, function, bibtex)
+        return function
+
+    return register
+
+
+def cards() -> dict[str, Card]:
+    """All recipes by name."""
+    for module in MODULES:
+        import_module(module)
+    return dict(_CARDS)
+
+
+def card(name: str) -> Card:
+    """One recipe; an unknown name suggests the nearest."""
+    known = cards()
+    if name not in known:
+        raise unknown("recipe", name, known)
+    return known[name]
+
+
+def make_config(config: type, settings: Mapping[str, Any]) -> Any:
+    """A config with some fields set; values may be strings (from the command line or JSON), read by the field's type.
+
+    Raises:
+        UsageError: an unknown field (the nearest is named) or a value that is not of the field's type.
+    """
+    hints = typing.get_type_hints(config)
+    fields = {f.name for f in dataclasses.fields(config)}
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in fields:
+            raise UsageError(f"{config.__name__} has no field '{name}': {suggest(name, fields)}")
+        values[name] = _convert(name, value, hints[name])
+    return config(**values)
+
+
+def _convert(name: str, value: Any, hint: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        if value not in args:
+            raise UsageError(f"{name} must be one of {', '.join(map(repr, args))}, got {value!r}")
+        return value
+    if args and type(None) in args:
+        if value is None or value == "none":
+            return None
+        return _convert(name, value, next(a for a in args if a is not type(None)))
+    if origin is tuple:
+        items = value.split(",") if isinstance(value, str) else list(value)
+        items = [i for i in items if i != ""]
+        kinds = [args[0]] * len(items) if args[-1] is Ellipsis else list(args)
+        if len(kinds) != len(items):
+            raise UsageError(f"{name} needs {len(kinds)} values, got {len(items)}")
+        return tuple(_convert(name, i, k) for i, k in zip(items, kinds, strict=True))
+    if hint is bool:
+        table = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() in table:
+            return table[str(value).lower()]
+        raise UsageError(f"{name} must be true or false, got {value!r}")
+    try:
+        return hint(value)
+    except (TypeError, ValueError) as e:
+        raise UsageError(f"{name} must be a {hint.__name__}, got {value!r}") from e

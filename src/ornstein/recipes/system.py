@@ -1,0 +1,190 @@
+"""The System: codec, denoiser, sampler and grid assembled; trainable and sampleable."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ornstein.codecs.base import Codec
+from ornstein.core.cond import Cond
+from ornstein.core.errors import UsageError, unknown
+from ornstein.core.rng import Rng
+from ornstein.denoisers.denoiser import Denoiser, Preconditioned
+from ornstein.guidance.cfg import CFG
+from ornstein.recipes.samples import Samples
+from ornstein.samplers.base import Sampler, Step, simulate
+from ornstein.samplers.grids import get_grid
+from ornstein.samplers.table import Choice, get
+from ornstein.training.fit import Data, Stage
+
+
+@dataclass
+class System:
+    """What a recipe makes. Options at run time are conditions and guidance; the rest is the recipe's config."""
+
+    recipe: str
+    config: Any
+    codec: Codec
+    denoiser: Denoiser
+    shape: tuple[int, ...]
+    """of the diffusion's state, without the batch"""
+    training: Callable[[System, Data], Iterator[Stage]]
+    sampler: Choice
+    steps: int
+    """default number of steps when sampling"""
+    grid: str = "uniform"
+    classes: tuple[str, ...] = ()
+    guidance: float = 1.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    ema_half_life: float = 500_000
+    weights: dict[str, Any] = field(default_factory=dict)
+    """where the weights come from: hash, run, step; empty for an untrained system"""
+
+    @property
+    def process(self) -> Any:
+        """The forward process."""
+        return self.denoiser.process
+
+    @property
+    def modules(self) -> nn.ModuleDict:
+        """What is trained and saved."""
+        return nn.ModuleDict({"codec": self.codec, "denoiser": self.denoiser})
+
+    def stages(self, data: Data) -> Iterator[Stage]:
+        """How this system is trained on a stream of batches."""
+        return self.training(self, data)
+
+    def conditions(self, seeds: Sequence[int], given: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Check the conditions given to :meth:`sample` against the declared ones and make tensors of them."""
+        known = {"label"} if self.classes else set()
+        for name in given:
+            if name not in known:
+                if not known:
+                    raise UsageError(f"this system takes no conditions, but '{name}' was given")
+                raise unknown("condition", name, known)
+        if not self.classes:
+            return {}
+        label = given.get("label")
+        if label is None:
+            # Cycling through the classes by seed, so that a sample depends on its own seed only.
+            return {"label": torch.tensor([s % len(self.classes) for s in seeds])}
+        many = [label] * len(seeds) if isinstance(label, str | int) else list(label)
+        if len(many) != len(seeds):
+            raise UsageError(f"{len(many)} labels were given for {len(seeds)} samples; give one, or one for each")
+        return {"label": torch.tensor([self._label(v) for v in many])}
+
+    def _label(self, value: str | int) -> int:
+        if isinstance(value, str) and value in self.classes:
+            return self.classes.index(value)
+        if isinstance(value, str) and not value.lstrip("-").isdigit():
+            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}")
+        number = int(value)
+        if not -1 <= number < len(self.classes):
+            raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({', '.join(self.classes)}), or -1 for none")
+        return number
+
+    def guided(self, scale: float) -> Denoiser:
+        """The denoiser under classifier-free guidance (the denoiser itself at scale 1)."""
+        if scale == 1:
+            return self.denoiser
+        if not self.classes:
+            raise UsageError(f"guidance={scale:g} needs a conditional system; this one takes no conditions")
+        return CFG(self.denoiser, scale, self.guidance_interval)
+
+    def prepare(
+        self, steps: int | None, sampler: str | Choice | None, grid: str | Tensor | None, guidance: float | None
+    ) -> tuple[Sampler, Tensor, dict[str, Any]]:
+        """The sampler and the times that a call of :meth:`sample` will use, and their description."""
+        if steps is not None and steps < 1:
+            raise UsageError(f"steps must be at least 1, got {steps}")
+        choice = self.sampler if sampler is None else get(sampler) if isinstance(sampler, str) else sampler
+        scale = self.guidance if guidance is None else float(guidance)
+        move = choice(self.guided(scale))
+        if isinstance(grid, Tensor):
+            times, name = grid, "given"
+        else:
+            name = grid or choice.grid or self.grid
+            times = get_grid(name)(self.process, steps or self.steps, move.start(), None)
+        about = {"sampler": choice.name, "steps": len(times) - 1, "grid": name, "guidance": scale}
+        return move, times, {**about, **({"options": dict(choice.options)} if choice.options else {})}
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        sampler: str | Choice | None = None,
+        grid: str | Tensor | None = None,
+        guidance: float | None = None,
+        batch: int = 64,
+        on_step: Callable[[Step], None] | None = None,
+        **conditions: Any,
+    ) -> Samples:
+        """Draw ``n`` samples; sample i depends on seed + i and on its own conditions only.
+
+        Args:
+            n: how many.
+            steps: steps of the grid; the network is called ``steps * sampler.evaluations`` times at most.
+            sampler: a name (:func:`ornstein.samplers.names`, or another tool's spelling), default the recipe's.
+            grid: a name, or a tensor of decreasing times.
+            guidance: classifier-free scale, 1 is plain conditional; default the recipe's.
+            batch: how many are drawn at once; changes no result.
+            on_step: called after every step of every batch.
+            conditions: those that the recipe declares: ``label`` (a class name, its number, or one per sample).
+
+        Raises:
+            UsageError: n or steps below 1, an unknown sampler, grid, label or condition, guidance without a condition.
+            CapabilityError: the sampler needs a rung that the process lacks.
+        """
+        if n < 1:
+            raise UsageError(f"the number of samples must be at least 1, got {n}")
+        if batch < 1:
+            raise UsageError(f"batch must be at least 1, got {batch}")
+        move, times, about = self.prepare(steps, sampler, grid, guidance)
+        seeds = list(range(seed, seed + n))
+        cond: Cond = self.conditions(seeds, conditions)
+        self.modules.eval()
+        device = next(self.denoiser.parameters()).device
+        done = []
+        for start in range(0, n, batch):
+            rng = Rng(seeds[start : start + batch])
+            part = {k: v[start : start + batch].to(device) for k, v in cond.items()}
+            x = self.process.prior((len(rng), *self.shape)).sample(rng).to(device)
+            x = simulate(move, x, times, rng, part, on_step)
+            done.append(self.codec.decode(x, part).cpu())
+        return Samples(torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about))
+
+    def provenance(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """What goes into every file: recipe, config, weights, how it was sampled, versions."""
+        from ornstein import __version__
+
+        return {
+            "software": f"ornstein {__version__}",
+            "recipe": self.recipe,
+            "config": dataclasses.asdict(self.config),
+            "weights": dict(self.weights),
+            **about,
+            "torch": torch.__version__,
+        }
+
+    def to(self, device: torch.device | str) -> System:
+        """Move the weights."""
+        self.modules.to(device)
+        return self
+
+    def parameters(self) -> int:
+        """The number of trained parameters."""
+        return sum(p.numel() for p in self.modules.parameters())
+
+    def fast(self) -> System:
+        """bf16 network calls: quicker, and no longer equal to the last digit whatever the batch."""
+        if isinstance(self.denoiser, Preconditioned):
+            self.denoiser.autocast = torch.bfloat16
+        return self

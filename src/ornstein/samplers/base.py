@@ -1,0 +1,135 @@
+"""A sampler moves a state from time t to an earlier time s. One loop, :func:`simulate`, serves them all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ornstein.core.cond import NO_COND, Cond
+from ornstein.core.errors import CapabilityError, OrnsteinError, UsageError
+from ornstein.core.rng import Random
+from ornstein.core.shapes import expand
+from ornstein.denoisers.denoiser import Denoiser
+from ornstein.processes.base import Process
+
+State = Any
+"""What a sampler carries from step to step: a small tuple of tensors, or None. The sampler object itself holds none."""
+
+
+class Sampler(ABC):
+    """Moves x_t to x_s. Immutable: everything that changes is in the state it returns, so threads may share one."""
+
+    needs: ClassVar[type[Process]] = Process
+    order: ClassVar[int] = 1
+    """Order of convergence in the step size (weak order for stochastic samplers); measured in the tests."""
+    evaluations: ClassVar[int] = 1
+    """Network calls per step; measured in the tests."""
+    stochastic: ClassVar[bool] = False
+
+    @abstractmethod
+    def step(
+        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
+    ) -> tuple[Tensor, State]:
+        """``t > s``, both expanded to x's rank; returns x_s and the state for the next step."""
+
+    def init(self, x: Tensor, t: Tensor) -> State:
+        """The state before the first step."""
+        return None
+
+    def start(self) -> float:
+        """The time at which sampling starts; below 1 where this method could not take a step from 1."""
+        return 1.0
+
+
+class DenoisingSampler(Sampler):
+    """A sampler built on a denoiser; construction checks that the denoiser's process has the rung that is needed."""
+
+    def __init__(self, denoiser: Denoiser):
+        if not isinstance(denoiser.process, self.needs):
+            raise CapabilityError(
+                f"{type(self).__name__} needs a process that is {self.needs.__name__}; "
+                f"{type(denoiser.process).__name__} is not. {_would_do(denoiser.process)}"
+            )
+        self.denoiser = denoiser
+
+    @property
+    def process(self) -> Any:
+        """The denoiser's process (of the type that ``needs`` names)."""
+        return self.denoiser.process
+
+    def start(self) -> float:
+        return float(self.denoiser.process.t_max)
+
+
+def _would_do(process: Process) -> str:
+    from ornstein.samplers.table import SAMPLERS
+
+    fit = [name for name, cls in SAMPLERS.items() if isinstance(process, cls.needs)]
+    return f"Samplers that fit: {', '.join(fit)}." if fit else "No sampler in the table fits it."
+
+
+@dataclass(frozen=True)
+class Step:
+    """What ``on_step`` is told after each step."""
+
+    index: int
+    total: int
+    t: Tensor
+    s: Tensor
+    x: Tensor
+    state: State
+
+
+def simulate(
+    sampler: Sampler,
+    x: Tensor,
+    grid: Tensor,
+    rng: Random,
+    cond: Cond = NO_COND,
+    on_step: Callable[[Step], None] | None = None,
+) -> Tensor:
+    """Run a sampler down a grid of decreasing times: the only loop. It can be differentiated through.
+
+    Args:
+        x: the state at ``grid[0]``, ``[B, ...]``.
+        grid: ``[N + 1]`` decreasing times in [0, 1], or ``[N + 1, B]`` with one grid per sample.
+        rng: draws for all steps.
+        on_step: called after each step.
+
+    Raises:
+        UsageError: the grid has fewer than two times, does not decrease, or leaves [0, 1].
+        OrnsteinError: a state stopped being finite (names the step and the time).
+    """
+    grid = check_grid(grid)
+    times = [expand(t, x) for t in grid.to(x.device)]
+    state = sampler.init(x, times[0])
+    total = len(times) - 1
+    for i, (t, s) in enumerate(pairwise(times)):
+        x, state = sampler.step(x, t, s, state, rng, cond)
+        if on_step is not None:
+            on_step(Step(i, total, t, s, x, state))
+    if torch.is_tensor(x) and x.is_floating_point() and not bool(torch.isfinite(x).all()):
+        bad = (~torch.isfinite(x.reshape(x.shape[0], -1)).all(1)).nonzero().flatten().tolist()
+        raise OrnsteinError(
+            f"{type(sampler).__name__} left non-finite values in samples {bad[:8]} after {total} steps from "
+            f"t = {float(grid.max()):.4g}; check the weights, or start below t_max = {float(grid.max()):.4g}"
+        )
+    return x
+
+
+def check_grid(grid: Tensor) -> Tensor:
+    """A grid as float64, refused unless it decreases strictly within [0, 1]."""
+    grid = torch.as_tensor(grid, dtype=torch.float64)
+    if grid.ndim not in (1, 2) or grid.shape[0] < 2:
+        raise UsageError(f"a grid needs at least two times, [N + 1] or [N + 1, B]; got shape {tuple(grid.shape)}")
+    if bool((grid[1:] >= grid[:-1]).any()):
+        raise UsageError("a grid of times must decrease strictly, from noise (t = 1) to data (t = 0)")
+    if bool((grid < 0).any()) or bool((grid > 1).any()):
+        raise UsageError(f"a grid of times must lie in [0, 1]; got {float(grid.min()):.4g} .. {float(grid.max()):.4g}")
+    return grid

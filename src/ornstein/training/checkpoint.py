@@ -1,0 +1,151 @@
+"""Checkpoints: safetensors and JSON in a folder, written to the side and renamed into place, with hashes.
+
+``step-0001200/`` holds ``manifest.json`` (format version, meta, SHA-256 and size of each file) and one safetensors file per
+part (``model``, ``ema``, ``optimizer``, ``random``). No pickle is ever read: such a file could run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ornstein.core.errors import CheckpointError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was saved: tensors by part, and the meta data."""
+
+    path: Path
+    meta: dict[str, Any]
+    parts: dict[str, dict[str, Tensor]]
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def refuse_pickle(path: Path) -> None:
+    """Raise for a file whose name or first bytes are a pickle's."""
+    head = b""
+    if path.is_file():
+        with path.open("rb") as f:
+            head = f.read(4)
+    zip_or_pickle = head[:2] == b"PK" or (head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))
+    if path.suffix in PICKLES or (path.suffix != ".npz" and zip_or_pickle):
+        raise CheckpointError(
+            f"{path} is a pickle, which can run code when read, and is refused. Convert it where you trust it: "
+            "torch.load(..., weights_only=True) there, then safetensors.torch.save_file(state_dict, 'model.safetensors')"
+        )
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def save_checkpoint(path: Path, parts: Mapping[str, Mapping[str, Tensor]], meta: Mapping[str, Any]) -> Path:
+    """Write a checkpoint folder; it appears under ``path`` whole or not at all.
+
+    Raises:
+        CheckpointError: it could not be written (disk full, no permission); what was there before stays.
+    """
+    aside = path.with_name(path.name + ".partial")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        files: dict[str, dict[str, Any]] = {}
+        for name, tensors in parts.items():
+            file = aside / f"{name}.safetensors"
+            save_file({k: v.detach().contiguous().cpu() for k, v in tensors.items()}, file)
+            _sync(file)
+            files[file.name] = {"sha256": sha256(file), "bytes": file.stat().st_size}
+        manifest = aside / MANIFEST
+        manifest.write_text(json.dumps({"format": FORMAT, "meta": dict(meta), "files": files}, indent=1))
+        _sync(manifest)
+        if path.exists():
+            shutil.rmtree(path)
+        aside.rename(path)
+        _sync(path.parent)
+    except (OSError, SafetensorError) as e:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise CheckpointError(f"could not write the checkpoint {path}: {e}. Earlier checkpoints are untouched") from e
+    return path
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint folder, its format checked."""
+    refuse_pickle(path)
+    file = path / MANIFEST
+    if not file.is_file():
+        raise CheckpointError(f"{path} is no checkpoint: it has no {MANIFEST}")
+    try:
+        manifest = json.loads(file.read_text())
+        version = int(manifest["format"])
+        manifest["files"], manifest["meta"]
+    except (ValueError, KeyError, TypeError) as e:
+        raise CheckpointError(f"{file} is damaged: {e}") from e
+    if version > FORMAT:
+        raise CheckpointError(
+            f"{path} has checkpoint format {version}; this version reads up to {FORMAT}. Install a newer ornstein"
+        )
+    return dict(manifest)
+
+
+def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpoint:
+    """Read a checkpoint folder and check every hash.
+
+    Raises:
+        CheckpointError: no checkpoint, a newer format, a file missing, truncated or of the wrong hash, or a pickle.
+    """
+    manifest = read_manifest(path)
+    tensors: dict[str, dict[str, Tensor]] = {}
+    for name, entry in manifest["files"].items():
+        part = name.removesuffix(".safetensors")
+        if parts is not None and part not in parts:
+            continue
+        file = path / name
+        if not file.is_file():
+            raise CheckpointError(f"{path} is torn: {name} is missing")
+        if file.stat().st_size != entry["bytes"]:
+            raise CheckpointError(f"{file} is truncated: {file.stat().st_size} bytes of {entry['bytes']}")
+        if sha256(file) != entry["sha256"]:
+            raise CheckpointError(f"{file} does not have the hash that its manifest gives; it is damaged or was changed")
+        tensors[part] = load_file(file)
+    return Checkpoint(path, manifest["meta"], tensors)
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The finished checkpoint folders of a run, oldest first."""
+    folder = run / "checkpoints"
+    return sorted(p for p in folder.glob("step-*") if p.is_dir() and not p.name.endswith(".partial")) if folder.is_dir() else []
+
+
+def latest_checkpoint(run: Path, parts: tuple[str, ...] | None = None) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint of a run that is whole, and a line about each newer one that is not."""
+    torn: list[str] = []
+    for path in reversed(checkpoints(run)):
+        try:
+            return load_checkpoint(path, parts), torn
+        except CheckpointError as e:
+            torn.append(str(e))
+    return None, torn
