@@ -59,5 +59,7 @@ def _run(command: list[str], folder: Path) -> str:
         return f"{command[0]} gave no answer in {_PATIENCE} s"
     if done.returncode == 0:
         return ""
-    lines = [line for line in done.stderr.splitlines() if line.startswith(("E:", "Err", "dpkg"))] or done.stderr.splitlines()
+    lines = [
+        line for line in done.stderr.splitlines() if line.startswith(("E:", "Err", "dpkg"))
+    ] or done.stderr.splitlines()
     return lines[0].strip() if lines else f"{command[0]} failed with exit code {done.returncode}"

@@ -22,8 +22,14 @@ LICENCE = "MIT, (c) 2017 Zalando SE"
 _PREFIX = {"train": "train", "test": "t10k"}
 _COUNT = {"train": 60_000, "test": 10_000}
 _SHA256 = {  # of the pixels and of the labels, uncompressed
-    "train": ("2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012", "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"),
-    "test": ("c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a", "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9"),
+    "train": (
+        "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
+        "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+    ),
+    "test": (
+        "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
+        "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
+    ),
 }
 
 
@@ -83,7 +89,7 @@ def _complete(folder: Path) -> bool:
 def _verify(folder: Path, split: str) -> None:
     images = read_files(folder, split)
     assert images.labels is not None
-    found = tuple(hashlib.sha256(a).hexdigest() for a in (images.x, images.labels.astype(np.uint8)))
+    found = tuple(hashlib.sha256(a.tobytes()).hexdigest() for a in (images.x, images.labels.astype(np.uint8)))
     if len(images) != _COUNT[split] or found != _SHA256[split]:
         raise DataError(
             f"the {split} files fetched for Fashion-MNIST are not the published ones "
