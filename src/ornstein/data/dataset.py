@@ -44,7 +44,9 @@ class Images:
             raise DataError(f"'{self.name}' has no images: shape {tuple(self.x.shape)}; give at least one")
         if self.labels is None:
             if self.classes:
-                raise DataError(f"'{self.name}' names {len(self.classes)} classes but has no labels; give both or neither")
+                raise DataError(
+                    f"'{self.name}' names {len(self.classes)} classes but has no labels; give both or neither"
+                )
             return
         if self.labels.shape != (len(self),) or not np.issubdtype(self.labels.dtype, np.integer):
             raise DataError(
@@ -90,9 +92,9 @@ class Images:
         """SHA-256 of shape, pixels, labels and class names: equal for equal data, wherever it lies."""
         digest = hashlib.sha256(repr((self.x.shape, self.classes, self.labels is not None)).encode())
         for start in range(0, len(self), 4096):  # in parts, so that a memory map need not fit in memory
-            digest.update(np.ascontiguousarray(self.x[start : start + 4096]))
+            digest.update(np.ascontiguousarray(self.x[start : start + 4096]).data)
         if self.labels is not None:
-            digest.update(np.ascontiguousarray(self.labels))
+            digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
     def __repr__(self) -> str:

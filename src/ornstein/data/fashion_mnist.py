@@ -22,8 +22,14 @@ LICENCE = "MIT, (c) 2017 Zalando SE"
 _PREFIX = {"train": "train", "test": "t10k"}
 _COUNT = {"train": 60_000, "test": 10_000}
 _SHA256 = {  # of the pixels and of the labels, uncompressed
-    "train": ("2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012", "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7"),
-    "test": ("c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a", "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9"),
+    "train": (
+        "2e487a6c89124f78f2d7521542223cafe96f7123c3ca13d447772ac6ecbb3012",
+        "657fbd221bfc9f4198cc14b5619cc33ec57c58dd0e47af4d99d6650759e869a7",
+    ),
+    "test": (
+        "c867c93ff95360594e8ec3287995350b824dd110b11595c0e13d5423f621867a",
+        "3d0e6c6ea990b53b6f8f500a41cac93881d981b315f84578b7d915342ade01e9",
+    ),
 }
 
 
@@ -35,11 +41,11 @@ def read(split: str) -> Images:
 def fetch(path: str | Path | None = None) -> Path:
     """The folder that holds the four files; ``path`` is a folder to copy them from instead of downloading them."""
     target = cache_dir() / "fashion-mnist"
-    if path is None and _complete(INSTALLED):
+    if path is None and complete(INSTALLED):
         return INSTALLED
-    if _complete(target):
+    if complete(target):
         return target
-    if path is not None and not _complete(Path(path)):
+    if path is not None and not complete(Path(path)):
         raise DataError(f"{path} does not hold the four files of Fashion-MNIST; expected {', '.join(_names())}")
     if target.exists():  # files are missing from it
         shutil.rmtree(target)
@@ -76,14 +82,15 @@ def _file(folder: Path, name: str) -> Path:
     return plain if plain.is_file() else folder / f"{name}.gz"
 
 
-def _complete(folder: Path) -> bool:
+def complete(folder: Path) -> bool:
+    """Whether a folder holds all four files, each in gzip or plain."""
     return all(_file(folder, name).is_file() for name in _names())
 
 
 def _verify(folder: Path, split: str) -> None:
     images = read_files(folder, split)
     assert images.labels is not None
-    found = tuple(hashlib.sha256(a).hexdigest() for a in (images.x, images.labels.astype(np.uint8)))
+    found = tuple(hashlib.sha256(a.astype(np.uint8).data).hexdigest() for a in (images.x, images.labels))
     if len(images) != _COUNT[split] or found != _SHA256[split]:
         raise DataError(
             f"the {split} files fetched for Fashion-MNIST are not the published ones "

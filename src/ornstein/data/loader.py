@@ -32,7 +32,9 @@ class Loader:
         if not 0 <= rank < world:
             raise UsageError(f"rank must lie in 0 .. {world - 1}, got {rank}")
         if batch % world:
-            raise UsageError(f"a batch of {batch} cannot be divided among {world} processes; take a multiple of {world}")
+            raise UsageError(
+                f"a batch of {batch} cannot be divided among {world} processes; take a multiple of {world}"
+            )
         if len(images) < batch:
             raise DataError(
                 f"'{images.name}' has {len(images)} images, fewer than a batch of {batch}; "
@@ -86,7 +88,9 @@ class Loader:
         """Go on with exactly the batch that would have come next; on another number of processes too."""
         here = self.state()
         if set(state) != set(here):
-            raise DataError(f"a loader's state has the fields {sorted(here)}, got {sorted(state)}; start the stream anew")
+            raise DataError(
+                f"a loader's state has the fields {sorted(here)}, got {sorted(state)}; start the stream anew"
+            )
         changed = [f"{k} was {state[k]}, is {here[k]}" for k in here if k != "step" and state[k] != here[k]]
         if changed:
             raise DataError(
