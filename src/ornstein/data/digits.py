@@ -1,6 +1,6 @@
 """Digits: 10,000 of the handwritten digits of MNIST, 28 x 28, grey, that come with the package. LeCun et al. 1998.
 
-9,000 training images and 1,000 test images, 100 of each class; see ``files/LICENSE.digits``.
+9,000 training images and 1,000 test images, 100 of each class; see ``files/digits-LICENSE.txt``.
 """
 
 from __future__ import annotations

@@ -41,11 +41,11 @@ def read(split: str) -> Images:
 def fetch(path: str | Path | None = None) -> Path:
     """The folder that holds the four files; ``path`` is a folder to copy them from instead of downloading them."""
     target = cache_dir() / "fashion-mnist"
-    if path is None and _complete(INSTALLED):
+    if path is None and complete(INSTALLED):
         return INSTALLED
-    if _complete(target):
+    if complete(target):
         return target
-    if path is not None and not _complete(Path(path)):
+    if path is not None and not complete(Path(path)):
         raise DataError(f"{path} does not hold the four files of Fashion-MNIST; expected {', '.join(_names())}")
     if target.exists():  # files are missing from it
         shutil.rmtree(target)
@@ -82,14 +82,15 @@ def _file(folder: Path, name: str) -> Path:
     return plain if plain.is_file() else folder / f"{name}.gz"
 
 
-def _complete(folder: Path) -> bool:
+def complete(folder: Path) -> bool:
+    """Whether a folder holds all four files, each in gzip or plain."""
     return all(_file(folder, name).is_file() for name in _names())
 
 
 def _verify(folder: Path, split: str) -> None:
     images = read_files(folder, split)
     assert images.labels is not None
-    found = tuple(hashlib.sha256(a.tobytes()).hexdigest() for a in (images.x, images.labels.astype(np.uint8)))
+    found = tuple(hashlib.sha256(a.astype(np.uint8).data).hexdigest() for a in (images.x, images.labels))
     if len(images) != _COUNT[split] or found != _SHA256[split]:
         raise DataError(
             f"the {split} files fetched for Fashion-MNIST are not the published ones "

@@ -1,0 +1,161 @@
+"""The stream of batches: order, flips, resuming, sharing among processes, speed."""
+
+from __future__ import annotations
+
+import time
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from ornstein.core.batch import Batch
+from ornstein.core.errors import DataError, UsageError
+from ornstein.data import Images, Loader
+
+
+def numbered(n: int, size: int = 4) -> Images:
+    """Image i: its label is i, its pixels tell i and left from right."""
+    x = np.zeros((n, 1, size, size), np.uint8)
+    x[:, 0, 0, 0] = np.arange(n) + 1
+    return Images(x, np.arange(n), tuple(map(str, range(n))), "numbered")
+
+
+def equal(a: Batch, b: Batch) -> bool:
+    return torch.equal(a.x, b.x) and torch.equal(a.cond["label"], b.cond["label"])
+
+
+def shown(loader: Loader, steps: int) -> list[int]:
+    return [i for batch in islice(loader, steps) for i in batch.cond["label"].tolist()]
+
+
+@pytest.mark.parametrize(("n", "batch"), [(12, 4), (10, 4), (7, 7), (5, 3)])
+def test_each_epoch_shows_every_image_once(n: int, batch: int) -> None:
+    """Also where batches straddle epochs; and the epochs differ."""
+    order = shown(Loader(numbered(n), batch, seed=3), 3 * n)
+    epochs = [order[i * n : (i + 1) * n] for i in range(3 * batch)]
+    assert all(sorted(epoch) == list(range(n)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == len(epochs)
+
+
+def test_order_is_uniform() -> None:
+    """Every image is equally often first: chi-square over 6000 epochs, 5 degrees of freedom, p = 1e-4 at 25.7."""
+    loader = Loader(numbered(6), 6, seed=0)
+    first = np.bincount([loader.batch_at(e).cond["label"][0] for e in range(6000)], minlength=6)
+    assert ((first - 1000) ** 2 / 1000).sum() < 25.7
+
+
+def test_seed_decides() -> None:
+    images = numbered(50)
+    assert shown(Loader(images, 8, 1), 20) == shown(Loader(images, 8, 1), 20)
+    assert shown(Loader(images, 8, 1), 20) != shown(Loader(images, 8, 2), 20)
+
+
+def test_flips_mirror_half_of_the_images() -> None:
+    plain, flipped = Loader(numbered(60), 20, 5), Loader(numbered(60), 20, 5, flip=True)
+    count = 0
+    for a, b in zip(islice(plain, 100), islice(flipped, 100), strict=True):
+        assert torch.equal(a.cond["label"], b.cond["label"])
+        mirrored = (b.x != a.x).flatten(1).any(1)
+        assert torch.equal(b.x, torch.where(mirrored[:, None, None, None], a.x.flip(3), a.x))
+        count += int(mirrored.sum())
+    assert abs(count - 1000) < 4 * np.sqrt(2000 / 4)
+
+
+def test_flipping_leaves_the_images_alone() -> None:
+    images = numbered(8)
+    before = images.content_hash
+    list(islice(Loader(images, 8, 0, flip=True), 5))
+    assert Images(images.x, images.labels, images.classes).content_hash == before
+
+
+@pytest.mark.parametrize("stop", range(0, 12))
+def test_resume_anywhere(stop: int) -> None:
+    images = numbered(10)
+    whole = list(islice(Loader(images, 4, 7, flip=True), 15))
+    first = Loader(images, 4, 7, flip=True)
+    for a, b in zip(whole, islice(first, stop), strict=False):
+        assert equal(a, b)
+    second = Loader(numbered(10), 4, 7, flip=True)
+    second.restore(first.state())
+    for a, b in zip(whole[stop:], islice(second, 15 - stop), strict=True):
+        assert equal(a, b)
+
+
+def test_state_counts_the_batch_in_use() -> None:
+    loader = Loader(numbered(10), 4, 7)
+    steps = [loader.state()["step"] for _ in islice(loader, 3)]
+    assert steps == [1, 2, 3] and all(type(v) is int for v in loader.state().values())
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 6])
+def test_parts_of_all_processes_are_the_batch_of_one(world: int) -> None:
+    images = numbered(10)
+    one = Loader(images, 6, 2, flip=True)
+    parts = [Loader(images, 6, 2, flip=True, rank=rank, world=world) for rank in range(world)]
+    for whole, *shares in islice(zip(one, *parts, strict=True), 20):
+        assert torch.equal(whole.x, torch.cat([s.x for s in shares]))
+        assert torch.equal(whole.cond["label"], torch.cat([s.cond["label"] for s in shares]))
+
+
+def test_resume_on_another_number_of_processes() -> None:
+    one = Loader(numbered(10), 6, 2)
+    list(islice(one, 4))
+    parts = [Loader(numbered(10), 6, 2, rank=rank, world=2) for rank in range(2)]
+    for part in parts:
+        part.restore(one.state())
+    whole, a, b = (next(iter(loader)) for loader in (one, *parts))
+    assert torch.equal(whole.x, torch.cat([a.x, b.x]))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (Loader(numbered(10), 5, 7), "batch was 4, is 5"),
+        (Loader(numbered(10), 4, 8), "seed was 7, is 8"),
+        (Loader(numbered(10), 4, 7, flip=True), "flip was 0, is 1"),
+        (Loader(numbered(11), 4, 7), "images was 10, is 11"),
+        (Loader(Images(numbered(10).x + 1, numbered(10).labels, numbered(10).classes), 4, 7), "content was"),
+    ],
+)
+def test_another_stream_is_refused(other: Loader, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        other.restore(Loader(numbered(10), 4, 7).state())
+
+
+def test_state_of_something_else_is_refused() -> None:
+    with pytest.raises(DataError, match="has the fields"):
+        Loader(numbered(10), 4, 7).restore({"step": 3})
+
+
+def test_too_few_images() -> None:
+    with pytest.raises(DataError, match=r"'numbered' has 10 images, fewer than a batch of 16; lower the batch to 10"):
+        Loader(numbered(10), 16, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"seed": -1}, "seed must be >= 0, got -1"),
+        ({"world": 3}, "batch of 4 cannot be divided among 3 processes"),
+        ({"rank": 2, "world": 2}, r"rank must lie in 0 \.\. 1, got 2"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Loader(numbered(10), **{"batch": 4, "seed": 0, **arguments})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_speed(flip: bool) -> None:
+    """At least 20,000 images of 32 x 32 a second on one core; the best of five, as others may use the machine."""
+    x = np.random.default_rng(0).integers(0, 256, (4096, 3, 32, 32), dtype=np.uint8)
+    loader = Loader(Images(x), 64, 0, flip)
+    best = np.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        for _ in islice(loader, 50):
+            pass
+        best = min(best, time.perf_counter() - start)
+    assert 50 * 64 / best > 20_000
