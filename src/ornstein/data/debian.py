@@ -59,13 +59,6 @@ def _run(command: list[str], folder: Path) -> str:
         return f"{command[0]} gave no answer in {_PATIENCE} s"
     if done.returncode == 0:
         return ""
-<<<<<<< HEAD
-    lines = [
-        line for line in done.stderr.splitlines() if line.startswith(("E:", "Err", "dpkg"))
-    ] or done.stderr.splitlines()
-    return lines[0].strip() if lines else f"{command[0]} failed with exit code {done.returncode}"
-=======
     lines = done.stderr.strip().splitlines()
     errors = [line for line in lines if line.startswith(("E:", "dpkg"))] or lines
     return errors[0] if errors else f"{command[0]} failed with exit code {done.returncode}"
->>>>>>> data
