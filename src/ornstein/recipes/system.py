@@ -16,6 +16,7 @@ from ornstein.core.errors import UsageError, unknown
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.guidance.cfg import CFG
+from ornstein.guidance.clip import Clip
 from ornstein.recipes.samples import Samples
 from ornstein.samplers.base import Sampler, Step, simulate
 from ornstein.samplers.grids import get_grid
@@ -41,6 +42,8 @@ class System:
     classes: tuple[str, ...] = ()
     guidance: float = 1.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
+    clip: float | None = None
+    """in sampling, E[x_0] is clipped to [-clip, clip], after guidance"""
     ema_half_life: float = 500_000
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
@@ -90,12 +93,13 @@ class System:
         return number
 
     def guided(self, scale: float) -> Denoiser:
-        """The denoiser under classifier-free guidance (the denoiser itself at scale 1)."""
-        if scale == 1:
-            return self.denoiser
-        if not self.classes:
-            raise UsageError(f"guidance={scale:g} needs a conditional system; this one takes no conditions")
-        return CFG(self.denoiser, scale, self.guidance_interval)
+        """The denoiser as sampling uses it: under classifier-free guidance unless the scale is 1, clipped if so declared."""
+        denoiser = self.denoiser
+        if scale != 1:
+            if not self.classes:
+                raise UsageError(f"guidance={scale:g} needs a conditional system; this one takes no conditions")
+            denoiser = CFG(denoiser, scale, self.guidance_interval)
+        return denoiser if self.clip is None else Clip(denoiser, self.clip)
 
     def prepare(
         self, steps: int | None, sampler: str | Choice | None, grid: str | Tensor | None, guidance: float | None
