@@ -15,6 +15,7 @@ from ornstein.core.cond import Cond
 from ornstein.core.errors import UsageError, unknown
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
+from ornstein.denoisers.wrappers import Clip
 from ornstein.guidance.cfg import CFG
 from ornstein.recipes.samples import Samples
 from ornstein.samplers.base import Sampler, Step, simulate
@@ -41,6 +42,8 @@ class System:
     classes: tuple[str, ...] = ()
     guidance: float = 1.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
+    clip: float | None = None
+    """bound of |E[x_0]| in sampling, for data of a known range"""
     ema_half_life: float = 500_000
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
@@ -90,12 +93,13 @@ class System:
         return number
 
     def guided(self, scale: float) -> Denoiser:
-        """The denoiser under classifier-free guidance (the denoiser itself at scale 1)."""
-        if scale == 1:
-            return self.denoiser
-        if not self.classes:
-            raise UsageError(f"guidance={scale:g} needs a conditional system; this one takes no conditions")
-        return CFG(self.denoiser, scale, self.guidance_interval)
+        """The denoiser under classifier-free guidance (without it at scale 1), clipped where the recipe says so."""
+        denoiser = self.denoiser
+        if scale != 1:
+            if not self.classes:
+                raise UsageError(f"guidance={scale:g} needs a conditional system; this one takes no conditions")
+            denoiser = CFG(denoiser, scale, self.guidance_interval)
+        return denoiser if self.clip is None else Clip(denoiser, self.clip)
 
     def prepare(
         self, steps: int | None, sampler: str | Choice | None, grid: str | Tensor | None, guidance: float | None
