@@ -81,7 +81,12 @@ def test_hash_sees_every_part() -> None:
 @pytest.mark.parametrize(
     ("x", "labels", "classes", "message"),
     [
-        (np.zeros((2, 4, 4), np.uint8), None, (), r"expected uint8 images \[N, C, H, W\], got uint8 of shape \(2, 4, 4\)"),
+        (
+            np.zeros((2, 4, 4), np.uint8),
+            None,
+            (),
+            r"expected uint8 images \[N, C, H, W\], got uint8 of shape \(2, 4, 4\)",
+        ),
         (np.zeros((2, 1, 4, 4), np.float32), None, (), "got float32"),
         (np.zeros((0, 1, 4, 4), np.uint8), None, (), "'bad' has no images"),
         (np.zeros((2, 1, 4, 4), np.uint8), None, ("a",), "names 1 classes but has no labels"),

@@ -116,7 +116,9 @@ def test_strict_refuses(tmp_path: Path, name: str) -> None:
 
 def test_nothing_readable(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"no picture in .* can be read: 1 of 1 files skipped: .*a\.png: the file is empty"):
+    with pytest.raises(
+        DataError, match=r"no picture in .* can be read: 1 of 1 files skipped: .*a\.png: the file is empty"
+    ):
         read_folder(tmp_path, 2)
 
 
@@ -132,7 +134,9 @@ def test_file_in_place_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_empty_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no pictures in .* \(it is empty\); put files there that end in one of .*\.png"):
+    with pytest.raises(
+        DataError, match=r"no pictures in .* \(it is empty\); put files there that end in one of .*\.png"
+    ):
         read_folder(tmp_path, 2)
 
 

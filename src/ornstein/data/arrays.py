@@ -33,9 +33,9 @@ def read_arrays(path: Path, split: str = "train") -> Images:
     except DataError:
         raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if "pickle" in str(error):
+        if "pickle" in str(error) or "Python objects" in str(error):
             raise DataError(
-                f"{path} holds Python objects or is a pickle, which are never read; save plain arrays"
+                f"{path} holds Python objects, or is no NumPy file; pickles are never read: save plain arrays with numpy.savez"
             ) from None
         raise DataError(f"{path} cannot be read as NumPy arrays ({error}); save it again with numpy.savez") from None
     splits = sorted(name.removeprefix("x_") for name in arrays if name.startswith("x_"))
