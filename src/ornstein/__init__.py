@@ -15,19 +15,20 @@ if TYPE_CHECKING:
     from ornstein.recipes.house import bundled_models as bundled_models
     from ornstein.recipes.house import export as export
     from ornstein.recipes.house import load as load
-    from ornstein.recipes.house import recipes as recipes
     from ornstein.recipes.house import train as train
 
-_PUBLIC = {name: "ornstein.recipes.house" for name in ("build", "bundled_models", "export", "load", "recipes", "train")}
+_PUBLIC = {name: "ornstein.recipes.house" for name in ("build", "bundled_models", "export", "load", "train")}
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         value = getattr(import_module(_PUBLIC[name]), name)
-        globals()[name] = value  # asked for once; also hides the subpackage of the same name (ornstein.recipes)
+        globals()[name] = value
         return value
+    if name == "recipes":
+        return import_module("ornstein.recipes")  # the room of recipes, and itself callable: ornstein.recipes()
     raise AttributeError(f"module 'ornstein' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    return sorted([*globals(), *_PUBLIC, "recipes"])

@@ -35,7 +35,9 @@ class Identity(Codec):
 
     def encode(self, x: Tensor, rng: Random, cond: Cond = NO_COND) -> Tensor:
         if not x.is_floating_point():
-            raise DataError(f"the identity codec takes floating-point data, got {x.dtype}; use Scale for images of bytes")
+            raise DataError(
+                f"the identity codec takes floating-point data, got {x.dtype}; use Scale for images of bytes"
+            )
         return x
 
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:

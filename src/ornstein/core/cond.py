@@ -52,7 +52,8 @@ def null(cond: Cond) -> dict[str, Tensor]:
 def drop(cond: Cond, keep: Tensor) -> dict[str, Tensor]:
     """Make rows missing where ``keep`` (``[B]`` bool) is False: condition dropout in training."""
     return {
-        name: torch.where(keep.to(v.device).reshape(-1, *[1] * (v.ndim - 1)), v, missing_like(v)) for name, v in cond.items()
+        name: torch.where(keep.to(v.device).reshape(-1, *[1] * (v.ndim - 1)), v, missing_like(v))
+        for name, v in cond.items()
     }
 
 

@@ -148,7 +148,9 @@ class Score(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        raise CapabilityError("only the score is known here, and on this space it gives no mean of x_0; use a sampler that needs an SDE")
+        raise CapabilityError(
+            "only the score is known here, and on this space it gives no mean of x_0; use a sampler that needs an SDE"
+        )
 
 
 class Product:

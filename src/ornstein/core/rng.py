@@ -8,7 +8,7 @@ where only the sequence of batches must repeat. Both draw on the CPU and move th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,11 +20,15 @@ class Random(ABC):
     """What a distribution, sampler or objective may ask for. ``shape`` always includes the batch."""
 
     @abstractmethod
-    def normal(self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+    def normal(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
         """Standard normal draws."""
 
     @abstractmethod
-    def uniform(self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+    def uniform(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
         """Draws from U[0, 1)."""
 
     def normal_like(self, x: Tensor) -> Tensor:
@@ -58,18 +62,28 @@ class Rng(Random):
     def __len__(self) -> int:
         return len(self.seeds)
 
-    def _draw(self, function, shape: Sequence[int], dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    def _draw(
+        self,
+        fill: Callable[[Tensor, torch.Generator], Tensor],
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        device: torch.device | str,
+    ) -> Tensor:
         if shape[0] != len(self):
             raise ValueError(f"asked for a batch of {shape[0]} from an Rng of {len(self)} seeds")
         out = torch.empty(tuple(shape), dtype=dtype)
         for row, generator in zip(out, self._generators, strict=True):
-            function(row, generator)
+            fill(row, generator)
         return out.to(device)
 
-    def normal(self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+    def normal(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
         return self._draw(lambda row, g: row.normal_(generator=g), shape, dtype, device)
 
-    def uniform(self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+    def uniform(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
         return self._draw(lambda row, g: row.uniform_(generator=g), shape, dtype, device)
 
     def rows(self, indices: Iterable[int]) -> Rng:
@@ -96,10 +110,14 @@ class Stream(Random):
     def __init__(self, seed: int):
         self._generator = torch.Generator().manual_seed(int(seed))
 
-    def normal(self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+    def normal(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
         return torch.empty(tuple(shape), dtype=dtype).normal_(generator=self._generator).to(device)
 
-    def uniform(self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
+    def uniform(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
         return torch.empty(tuple(shape), dtype=dtype).uniform_(generator=self._generator).to(device)
 
     def state(self) -> Tensor:

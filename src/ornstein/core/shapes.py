@@ -15,7 +15,9 @@ def expand(t: Tensor | float, x: Tensor) -> Tensor:
     if t.ndim == 0 or t.ndim == x.ndim:
         return t
     if t.ndim != 1 or t.shape[0] != x.shape[0]:
-        raise ValueError(f"t has shape {tuple(t.shape)}; expected a number, [{x.shape[0]}], or the rank of x {tuple(x.shape)}")
+        raise ValueError(
+            f"t has shape {tuple(t.shape)}; expected a number, [{x.shape[0]}], or the rank of x {tuple(x.shape)}"
+        )
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 

@@ -12,7 +12,7 @@ from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.distributions import Posterior
 from ornstein.core.shapes import expand, per_sample
 from ornstein.denoisers.parametrizations import Parametrization
-from ornstein.processes.base import Process
+from ornstein.processes.base import Affine, Process
 
 
 class Denoiser(nn.Module, ABC):
@@ -33,10 +33,12 @@ class Preconditioned(Denoiser):
     that is set (the only place where precision changes), on ``channels_last`` memory when ``channels_last`` is set.
     """
 
+    process: Affine
+
     def __init__(
         self,
         network: nn.Module,
-        process: Process,
+        process: Affine,
         parametrization: Parametrization,
         *,
         autocast: torch.dtype | None = None,

@@ -38,7 +38,9 @@ class CFG(Denoiser):
         if self.scale == 1 or not bool(inside.any()):
             return self.denoiser(x_t, t, cond)
         if not cond:
-            raise UsageError("guidance needs a condition to strengthen; give one (a label, a prompt) or leave guidance out")
+            raise UsageError(
+                "guidance needs a condition to strengthen; give one (a label, a prompt) or leave guidance out"
+            )
         t2 = t if t.ndim == 0 else torch.cat([t, t])
         both = self.denoiser(torch.cat([x_t, x_t]), t2, conditions.cat([cond, conditions.null(cond)])).mean
         c, u = both.chunk(2)

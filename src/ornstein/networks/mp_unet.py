@@ -199,7 +199,9 @@ class MPUNet(nn.Module):
         if not widths or blocks < 1 or patch < 1:
             raise UsageError(f"MPUNet needs widths, blocks >= 1 and patch >= 1; got {widths}, {blocks} and {patch}")
         if any(not 0 <= a < len(widths) for a in attention):
-            raise UsageError(f"attention names resolutions by index into widths (0 .. {len(widths) - 1}), got {attention}")
+            raise UsageError(
+                f"attention names resolutions by index into widths (0 .. {len(widths) - 1}), got {attention}"
+            )
         self.channels, self.classes, self.patch = channels, classes, patch
         emb = max(widths)
         self.fourier = MPFourier(widths[0])
@@ -227,7 +229,9 @@ class MPUNet(nn.Module):
                 self.decoder.append(Block(width, width, emb, decoder=True, resample="up", dropout=dropout))
             for _ in range(blocks + 1):
                 inside = width + skips.pop()
-                self.decoder.append(Block(inside, w, emb, decoder=True, attention=level in attention, head=head, dropout=dropout))
+                self.decoder.append(
+                    Block(inside, w, emb, decoder=True, attention=level in attention, head=head, dropout=dropout)
+                )
                 width = w
         self._joins = [isinstance(b, Block) and b.skip is not None and i > 1 for i, b in enumerate(self.decoder)]
         self.out = MPConv(width, (out_channels or channels) * pixels, 3)

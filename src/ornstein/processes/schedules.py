@@ -128,7 +128,9 @@ class Table(Schedule):
         if betas.ndim != 1 or len(betas) < 2 or not bool(((betas > 0) & (betas <= 1)).all()):
             raise UsageError("betas must be a list of at least two numbers in (0, 1]")
         log_alpha = 0.5 * torch.cumsum(torch.log1p(-betas), 0)
-        self.register_buffer("_gap", torch.cat([torch.zeros(1, dtype=torch.float64), -torch.expm1(log_alpha)]), persistent=False)
+        self.register_buffer(
+            "_gap", torch.cat([torch.zeros(1, dtype=torch.float64), -torch.expm1(log_alpha)]), persistent=False
+        )
         self.steps = len(betas)
         if bool(betas[-1] == 1):
             self.t_max = 1.0 - 1e-3 / self.steps  # alpha_1 = 0: a hair before it, where everything is finite

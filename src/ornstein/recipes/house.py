@@ -42,7 +42,12 @@ def data_settings(images: Images) -> dict[str, Any]:
     if height != width:
         raise UsageError(f"images are {height} x {width}; recipes take square ones: pass size")
     part = torch.from_numpy(images.x[:: max(len(images) // 2000, 1)].copy()).float() / 127.5 - 1
-    return {"size": height, "channels": channels, "classes": tuple(images.classes), "data_std": round(float(part.std()), 3)}
+    return {
+        "size": height,
+        "channels": channels,
+        "classes": tuple(images.classes),
+        "data_std": round(float(part.std()), 3),
+    }
 
 
 def build(
@@ -106,7 +111,9 @@ def train(
     if resume and not existing:
         raise CheckpointError(f"{run} holds no run to resume; leave out --resume to start one")
     if existing:
-        meta = read_manifest(checkpoints(run)[-1])["meta"] if (checkpoints(run)[-1] / "manifest.json").is_file() else None
+        meta = (
+            read_manifest(checkpoints(run)[-1])["meta"] if (checkpoints(run)[-1] / "manifest.json").is_file() else None
+        )
         if meta and meta["recipe"] != name:
             raise CheckpointError(f"{run} is a run of recipe '{meta['recipe']}', not '{name}'; choose another out")
     if resume is False and existing:
@@ -123,7 +130,9 @@ def train(
     try:
         run.mkdir(parents=True, exist_ok=True)
         (run / "config.json").write_text(
-            json.dumps({"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}, indent=1)
+            json.dumps(
+                {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}, indent=1
+            )
         )
     except OSError as e:
         raise OrnsteinError(f"cannot write to {run}: {e}. Choose another --out") from e
@@ -229,7 +238,9 @@ def _restore(found: Checkpoint) -> System:
     own = modules.state_dict()
     odd = sorted(set(own) ^ set(tensors)) or sorted(k for k in own if own[k].shape != tensors[k].shape)
     if odd:
-        raise CheckpointError(f"the weights in {found.path} do not fit recipe '{system.recipe}': {len(odd)} differ, first '{odd[0]}'")
+        raise CheckpointError(
+            f"the weights in {found.path} do not fit recipe '{system.recipe}': {len(odd)} differ, first '{odd[0]}'"
+        )
     modules.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})
     modules.eval()
     part = "ema" if "ema" in found.parts else "model"

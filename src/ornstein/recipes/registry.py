@@ -11,12 +11,7 @@ from typing import Any, TypeVar
 
 from ornstein.core.errors import UsageError, suggest, unknown
 
-MODULES = (
-    "ornstein.recipes.images.ddpm",
-    "ornstein.recipes.images.ddim",
-    "ornstein.recipes.images.edm",
-    "ornstein.recipes.images.flow_matching",
-)
+MODULES = ("ornstein.recipes.images.edm",)
 """Every module that registers a recipe: one line per system."""
 
 

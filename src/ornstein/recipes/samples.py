@@ -85,7 +85,9 @@ class Samples:
 
     def _require_images(self) -> None:
         if self.tensor.ndim != 4 or self.tensor.shape[1] not in (1, 3, 4):
-            raise CapabilityError(f"these samples have shape {tuple(self.tensor.shape)} and are not images; use .tensor")
+            raise CapabilityError(
+                f"these samples have shape {tuple(self.tensor.shape)} and are not images; use .tensor"
+            )
 
 
 def _slug(text: str) -> str:

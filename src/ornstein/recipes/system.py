@@ -85,7 +85,8 @@ class System:
             raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}")
         number = int(value)
         if not -1 <= number < len(self.classes):
-            raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({', '.join(self.classes)}), or -1 for none")
+            known = ", ".join(self.classes)
+            raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
         return number
 
     def guided(self, scale: float) -> Denoiser:
@@ -159,7 +160,9 @@ class System:
             x = self.process.prior((len(rng), *self.shape)).sample(rng).to(device)
             x = simulate(move, x, times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
-        return Samples(torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about))
+        return Samples(
+            torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)
+        )
 
     def provenance(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """What goes into every file: recipe, config, weights, how it was sampled, versions."""

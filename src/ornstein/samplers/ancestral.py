@@ -35,7 +35,9 @@ class Ancestral(DenoisingSampler):
         if variance not in ("posterior", "large"):
             raise UsageError(f"variance must be 'posterior' or 'large', got '{variance}'")
         if variance == "large" and not isinstance(denoiser.process, GaussianProcess):
-            raise CapabilityError(f"variance='large' needs a Gaussian process; {type(denoiser.process).__name__} is not")
+            raise CapabilityError(
+                f"variance='large' needs a Gaussian process; {type(denoiser.process).__name__} is not"
+            )
         self.variance = variance
 
     def step(
@@ -46,6 +48,8 @@ class Ancestral(DenoisingSampler):
             return kernel.sample(rng), None
         var = kernel.var
         if self.variance == "large":
-            (var,) = cast(x_t, self.process.sigma(t) ** 2 * -torch.expm1(self.process.log_snr(t) - self.process.log_snr(s)))
+            (var,) = cast(
+                x_t, self.process.sigma(t) ** 2 * -torch.expm1(self.process.log_snr(t) - self.process.log_snr(s))
+            )
         (inner,) = cast(x_t, s > 0)
         return Gaussian(kernel.mean, var * inner).sample(rng), None

@@ -44,11 +44,15 @@ def quadratic(process: Process, steps: int, t_max: float | None = None, t_min: f
     return _close(torch.linspace(high**0.5, low**0.5, steps, dtype=torch.float64) ** 2)
 
 
-def _levels(process: Process, steps: int, t_max: float | None, t_min: float | None) -> tuple[Affine, float, float, float]:
+def _levels(
+    process: Process, steps: int, t_max: float | None, t_min: float | None
+) -> tuple[Affine, float, float, float]:
     """log(sigma/alpha) at both ends, kept finite where the signal vanishes at the start."""
     high, low = _ends(process, steps, t_max, t_min)
     if not isinstance(process, Affine):
-        raise CapabilityError(f"this grid is spaced in noise levels and needs an Affine process; {type(process).__name__} is not")
+        raise CapabilityError(
+            f"this grid is spaced in noise levels and needs an Affine process; {type(process).__name__} is not"
+        )
     finite = torch.tensor([high, min(high, 0.999), low], dtype=torch.float64)
     level = -process.log_snr(finite) / 2
     top = level[0] if bool(torch.isfinite(level[0])) else level[1]

@@ -78,7 +78,9 @@ class EDMHeun(DenoisingSampler):
         p = self.process
         assert self.steps is not None
         sigma = p.sigma(t) / p.alpha(t)
-        gamma = torch.where((sigma >= self.s_min) & (sigma <= self.s_max), min(self.churn / self.steps, math.sqrt(2) - 1), 0.0)
+        gamma = torch.where(
+            (sigma >= self.s_min) & (sigma <= self.s_max), min(self.churn / self.steps, math.sqrt(2) - 1), 0.0
+        )
         # Never beyond the noisiest level that the process has.
         top = torch.tensor(p.t_max, dtype=torch.float64, device=x_t.device)
         up = p.time(-2 * (sigma * (1 + gamma)).log()).clamp(max=top)

@@ -129,7 +129,9 @@ def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpo
         if file.stat().st_size != entry["bytes"]:
             raise CheckpointError(f"{file} is truncated: {file.stat().st_size} bytes of {entry['bytes']}")
         if sha256(file) != entry["sha256"]:
-            raise CheckpointError(f"{file} does not have the hash that its manifest gives; it is damaged or was changed")
+            raise CheckpointError(
+                f"{file} does not have the hash that its manifest gives; it is damaged or was changed"
+            )
         tensors[part] = load_file(file)
     return Checkpoint(path, manifest["meta"], tensors)
 
@@ -137,7 +139,11 @@ def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpo
 def checkpoints(run: Path) -> list[Path]:
     """The finished checkpoint folders of a run, oldest first."""
     folder = run / "checkpoints"
-    return sorted(p for p in folder.glob("step-*") if p.is_dir() and not p.name.endswith(".partial")) if folder.is_dir() else []
+    return (
+        sorted(p for p in folder.glob("step-*") if p.is_dir() and not p.name.endswith(".partial"))
+        if folder.is_dir()
+        else []
+    )
 
 
 def latest_checkpoint(run: Path, parts: tuple[str, ...] | None = None) -> tuple[Checkpoint | None, list[str]]:

@@ -40,7 +40,9 @@ class EMA:
         """Take over saved averages; the names must be those of the model."""
         if set(state) != set(self.shadow):
             odd = sorted(set(state) ^ set(self.shadow))
-            raise CheckpointError(f"the checkpoint's EMA does not fit this model: {len(odd)} names differ, first '{odd[0]}'")
+            raise CheckpointError(
+                f"the checkpoint's EMA does not fit this model: {len(odd)} names differ, first '{odd[0]}'"
+            )
         for name, value in state.items():
             self.shadow[name].copy_(value)
 

@@ -138,14 +138,17 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
     """
     run = engine.run
     if run is not None and checkpoints(run) and not engine.resume:
-        raise CheckpointError(f"{run} holds a run already: pass resume=True (--resume) to go on with it, or another out")
+        raise CheckpointError(
+            f"{run} holds a run already: pass resume=True (--resume) to go on with it, or another out"
+        )
     model.to(engine.device).train()
     ema = EMA(model, engine.ema_half_life, engine.ema_ramp)
     rng = Stream(engine.seed)
     found, torn = latest_checkpoint(run) if run is not None and engine.resume else (None, [])
     if torn and found is None:
         raise CheckpointError("no checkpoint of the run can be read: " + "; ".join(torn))
-    state = found.meta["progress"] if found else {"stage": 0, "stage_start": 0, "step": 0, "seen": 0, "seconds": 0.0, "data": None}
+    fresh: dict[str, Any] = {"stage": 0, "stage_start": 0, "step": 0, "seen": 0, "seconds": 0.0, "data": None}
+    state: dict[str, Any] = found.meta["progress"] if found else fresh
     if found is None:
         torch.manual_seed(engine.seed)  # dropout
     else:
@@ -169,7 +172,8 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
         saved = time.monotonic()
         if run is None:
             return
-        progress = {"stage": stage, "stage_start": stage_start, "step": step, "seen": seen, "seconds": elapsed(), "data": data.state()}
+        progress: dict[str, Any] = {"stage": stage, "stage_start": stage_start, "step": step, "seen": seen}
+        progress |= {"seconds": elapsed(), "data": data.state()}
         opt, groups = _pack_optimizers(optimizers)
         parts = {
             "model": model.state_dict(),
@@ -225,14 +229,16 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
                 now = time.monotonic()
                 if metrics is not None and (step % engine.log_every == 0 or local == stage.steps):
                     rate = (seen - mark[1]) / max(now - mark[0], 1e-9)
-                    record = {"loss": sum(recent) / len(recent), "grad_norm": norm, "images_per_second": rate, "seconds": elapsed()}
-                    metrics.write(step, {**record, **levels.take()})
+                    record = {"loss": sum(recent) / len(recent), "grad_norm": norm, "images_per_second": rate}
+                    metrics.write(step, {**record, "seconds": elapsed(), **levels.take()})
                     mark, recent = (now, seen), []
                 fraction = local / stage.steps
                 if engine.minutes is not None:
                     fraction = max(fraction, elapsed() / (60 * engine.minutes))
                 if engine.on_step is not None:
-                    engine.on_step(Progress(stage.name, local, stage.steps, loss_value, seen, now - begin, min(fraction, 1.0)))
+                    engine.on_step(
+                        Progress(stage.name, local, stage.steps, loss_value, seen, now - begin, min(fraction, 1.0))
+                    )
                 if stop.asked is not None:
                     reason = stop.asked
                 elif engine.minutes is not None and elapsed() >= 60 * engine.minutes:

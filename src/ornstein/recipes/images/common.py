@@ -65,7 +65,9 @@ class ImageConfig:
         )
 
 
-def one_stage(config: ImageConfig, objective: Callable[[System], Denoising]) -> Callable[[System, Data], Iterator[Stage]]:
+def one_stage(
+    config: ImageConfig, objective: Callable[[System], Denoising]
+) -> Callable[[System, Data], Iterator[Stage]]:
     """Training in a single stage: the denoiser's parameters on one objective."""
 
     def stages(system: System, data: Data) -> Iterator[Stage]:
