@@ -111,6 +111,9 @@ def test_bad_files(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps([1, 2]))
     (tmp_path / "torn.npz").write_bytes((tmp_path / "plain.npz").read_bytes()[:700])
+    damaged = bytearray((tmp_path / "plain.npz").read_bytes())
+    damaged[400] ^= 255
+    (tmp_path / "damaged.npz").write_bytes(damaged)
     np.save(tmp_path / "torn.npy", BYTES)
     (tmp_path / "torn.npy").write_bytes((tmp_path / "torn.npy").read_bytes()[:700])
     (tmp_path / "empty.npy").write_bytes(b"")
@@ -120,6 +123,7 @@ def test_bad_files(tmp_path: Path) -> None:
         "objects.npy": "holds Python objects, or is no NumPy file; pickles are never read",
         "pickle.npz": "holds Python objects, or is no NumPy file; pickles are never read",
         "torn.npz": "cannot be read as NumPy arrays",
+        "damaged.npz": "cannot be read as NumPy arrays .*CRC",
         "torn.npy": "cannot be read as NumPy arrays",
         "empty.npy": "cannot be read as NumPy arrays",
     }.items():

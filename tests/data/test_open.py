@@ -126,7 +126,7 @@ def test_unknown_split() -> None:
 
 
 def test_missing_path(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="absent.*no such file or folder"):
+    with pytest.raises(DataError, match=r"absent.*no such file or folder"):
         open_data(tmp_path / "absent")
 
 

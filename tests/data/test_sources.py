@@ -192,7 +192,7 @@ def test_cache_that_cannot_be_written(files: Path, tmp_path: Path, monkeypatch: 
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("ORNSTEIN_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(
-        DataError, match="fashion-mnist cannot be kept in .*: Not a directory; make room there, or set ORNSTEIN_CACHE"
+        DataError, match=r"cannot be kept in .*: Not a directory; make room there, or set ORNSTEIN_CACHE"
     ):
         fetch("fashion-mnist", files)
 
@@ -203,7 +203,7 @@ def test_full_disk(cache: Path, files: Path, monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfile", copy)
-    with pytest.raises(DataError, match="fashion-mnist cannot be kept in .*: No space left on device; make room"):
+    with pytest.raises(DataError, match=r"fashion-mnist cannot be kept in .*: No space left on device; make room"):
         fetch("fashion-mnist", files)
     assert not list(cache.iterdir())
 
