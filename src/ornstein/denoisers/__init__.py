@@ -3,8 +3,6 @@
 from ornstein.denoisers.denoiser import Denoiser as Denoiser
 from ornstein.denoisers.denoiser import Preconditioned as Preconditioned
 from ornstein.denoisers.parametrizations import X0 as X0
-from ornstein.denoisers.wrappers import Clip as Clip
-from ornstein.denoisers.wrappers import DynamicThreshold as DynamicThreshold
 from ornstein.denoisers.parametrizations import EDMScaling as EDMScaling
 from ornstein.denoisers.parametrizations import Eps as Eps
 from ornstein.denoisers.parametrizations import LearnedRange as LearnedRange
@@ -12,3 +10,5 @@ from ornstein.denoisers.parametrizations import Parametrization as Parametrizati
 from ornstein.denoisers.parametrizations import ScoreOut as ScoreOut
 from ornstein.denoisers.parametrizations import V as V
 from ornstein.denoisers.parametrizations import Velocity as Velocity
+from ornstein.denoisers.wrappers import Clip as Clip
+from ornstein.denoisers.wrappers import DynamicThreshold as DynamicThreshold
