@@ -180,6 +180,7 @@ class MPUNet(nn.Module):
         classes: number of class labels (``cond["label"]``, -1 or absent for none); 0 for an unconditional network.
         patch: pixels are gathered in patch x patch blocks first: 28 x 28 x 1 runs as 14 x 14 x 4 at patch 2.
         dropout: in the residual branches.
+        bandwidth: of the features of t: 1 suits EDM's ln(sigma)/4; a t that runs to 1000 needs about 1/250.
     """
 
     def __init__(
@@ -194,6 +195,7 @@ class MPUNet(nn.Module):
         classes: int = 0,
         patch: int = 1,
         dropout: float = 0.0,
+        bandwidth: float = 1.0,
     ):
         super().__init__()
         if not widths or blocks < 1 or patch < 1:
@@ -204,7 +206,7 @@ class MPUNet(nn.Module):
             )
         self.channels, self.classes, self.patch = channels, classes, patch
         emb = max(widths)
-        self.fourier = MPFourier(widths[0])
+        self.fourier = MPFourier(widths[0], bandwidth)
         self.emb_noise = MPLinear(widths[0], emb)
         self.emb_label = MPLinear(classes, emb) if classes else None
         pixels = patch * patch
