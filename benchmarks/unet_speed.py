@@ -144,7 +144,9 @@ def main() -> None:
                     "note": STAND_IN if name == "denoising-diffusion-pytorch" else "",
                 }
                 rows.append(row)
-                print(f"{task:7}{mode:9}{name:30}{row['median_ms']:9} ms   ours/this {row['ours_over_this']}", flush=True)
+                print(
+                    f"{task:7}{mode:9}{name:30}{row['median_ms']:9} ms   ours/this {row['ours_over_this']}", flush=True
+                )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with args.out.open("w", newline="") as f:
         writer = csv.DictWriter(f, rows[0])
