@@ -27,6 +27,14 @@ from ornstein.networks.mp_unet import MPUNet
 
 SIZE, CHANNELS = 32, 3
 STAND_IN = "stand-in modules for torchvision and pytorch_fid"
+STAND_INS = (
+    "torchvision",
+    "torchvision.transforms",
+    "torchvision.utils",
+    "pytorch_fid",
+    "pytorch_fid.fid_score",
+    "pytorch_fid.inception",
+)
 
 
 class _Diffusers(nn.Module):
@@ -52,7 +60,7 @@ class _Diffusers(nn.Module):
 
 
 def _lucidrains() -> nn.Module:
-    for name in ("torchvision", "torchvision.transforms", "torchvision.utils", "pytorch_fid", "pytorch_fid.fid_score", "pytorch_fid.inception"):  # fmt: skip
+    for name in STAND_INS:
         module = types.ModuleType(name)
         module.__spec__ = importlib.machinery.ModuleSpec(name, None)
         sys.modules[name] = module

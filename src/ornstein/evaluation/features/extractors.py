@@ -73,7 +73,7 @@ class ClassifierFeatures(Extractor):
         self._net.load_state_dict(
             {k: v.float() if v.is_floating_point() else v for k, v in load_bytes(content).items()}
         )
-        self._net.eval().to(memory_format=torch.channels_last)
+        self._net.eval()
 
     @torch.no_grad()
     def batch(self, x: Tensor) -> Features:
