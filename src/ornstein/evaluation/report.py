@@ -62,7 +62,8 @@ class Section:
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --dim: #667080; --line: #d9dee6; --page: #fbfbfa; --mark: #2f6fb0 }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e7ec; --dim: #98a1b0; --line: #353c48; --page: #15181d; --mark: #7db3ea } }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e7ec; --dim: #98a1b0; --line: #353c48; --page: #15181d;
+  --mark: #7db3ea } }
 body { margin: 0 auto; padding: 3rem 1.5rem 5rem; max-width: 60rem; background: var(--page); color: var(--ink);
   font: 16px/1.55 Georgia, 'Iowan Old Style', 'Times New Roman', serif }
 h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .3rem } h2 { font-size: 1.25rem; margin: 3rem 0 .8rem }
@@ -148,7 +149,8 @@ def curve_svg(curve: Curve, width: int = 720, height: int = 260) -> str:
         f"<text x='{width - right}' y='{height - 4}' text-anchor='end'>{html.escape(curve.x_label)}</text>"
         f"<text x='4' y='{top + 10}'>{html.escape(curve.y_label)}</text>"
     )
-    return f"<svg viewBox='0 0 {width} {height}' role='img'>{''.join(marks)}{labels}<polyline class='curve' points='{line}'/></svg>"
+    drawn = "".join(marks) + labels + f"<polyline class='curve' points='{line}'/>"
+    return f"<svg viewBox='0 0 {width} {height}' role='img'>{drawn}</svg>"
 
 
 def provenance_table(about: Mapping[str, Any], caption: str = "How this was made") -> Table:
