@@ -173,7 +173,7 @@ def test_reduction_is_antialiased(tmp_path: Path) -> None:
     lines[:, ::2] = 255
     Image.fromarray(lines).save(tmp_path / "a.png")
     x = read_folder(tmp_path, 10)[0].x
-    assert np.abs(x.astype(int) - 127).max() <= 3
+    assert np.abs(x - 127.5).max() < 8
 
 
 @pytest.mark.parametrize("side", [5, 7, 11, 12, 13, 100, 500, 2000])

@@ -123,7 +123,7 @@ def test_nothing_readable(tmp_path: Path) -> None:
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no folder .*absent; check the path"):
+    with pytest.raises(DataError, match=r"no folder .*absent; check the path"):
         read_folder(tmp_path / "absent", 2)
 
 

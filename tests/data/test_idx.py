@@ -55,7 +55,7 @@ def test_damaged(tmp_path: Path, data: bytes, message: str) -> None:
 
 
 def test_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no file .*absent"):
+    with pytest.raises(DataError, match=r"no file .*absent"):
         read_idx(tmp_path / "absent")
 
 

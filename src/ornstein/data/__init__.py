@@ -9,6 +9,7 @@ from ornstein.data.folder import Report as Report
 from ornstein.data.folder import read_folder as read_folder
 from ornstein.data.idx import read_idx as read_idx
 from ornstein.data.loader import Loader as Loader
+from ornstein.data.open import FOLDER_SIZE as FOLDER_SIZE
 from ornstein.data.open import open_data as open_data
 from ornstein.data.sources import SOURCES as SOURCES
 from ornstein.data.sources import Source as Source

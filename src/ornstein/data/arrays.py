@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +26,9 @@ def read_arrays(path: Path, split: str = "train") -> Images:
     """
     if not path.is_file():
         raise DataError(f"no file {path}; check the path")
-    try:
-        if path.suffix.lower() == ".npy":
-            return from_array(np.load(path, mmap_mode="r", allow_pickle=False), path.stem, source=str(path))
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except DataError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if "pickle" in str(error):
-            raise DataError(
-                f"{path} holds Python objects or is a pickle, which are never read; save plain arrays"
-            ) from None
-        raise DataError(f"{path} cannot be read as NumPy arrays ({error}); save it again with numpy.savez") from None
+    arrays = _load(path)
+    if isinstance(arrays, np.ndarray):
+        return from_array(arrays, path.stem, source=str(path))
     splits = sorted(name.removeprefix("x_") for name in arrays if name.startswith("x_"))
     if splits and split not in splits:
         raise DataError(f"{path} has no split '{split}': {suggest(split, splits)}")
@@ -72,6 +63,22 @@ def from_array(
         if classes is None and labels.size and np.issubdtype(labels.dtype, np.integer):
             classes = tuple(str(i) for i in range(int(labels.max()) + 1))
     return Images(x, labels, classes or (), name, source)
+
+
+def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """A memory map of the one array, or all arrays of an archive, as the contents are, whatever the file's ending."""
+    try:
+        with path.open("rb") as file:  # ours to close: numpy leaves it open when an archive is damaged
+            if file.peek(2)[:2] == b"PK":
+                with np.load(file, allow_pickle=False) as stored:
+                    return {name: stored[name] for name in stored.files}
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        if "pickle" in str(error) or "Python objects" in str(error):
+            raise DataError(
+                f"{path} holds Python objects, or is no NumPy file; pickles are never read: save plain arrays with numpy.savez"
+            ) from None
+        raise DataError(f"{path} cannot be read as NumPy arrays ({error}); save it again with numpy.savez") from None
 
 
 def _first(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:

@@ -23,14 +23,10 @@ def written_aside(target: Path) -> Iterator[Path]:
 
     When another process made ``target`` in the meantime, that one stays.
     """
+    aside: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise DataError(
-            f"the cache {target.parent} cannot be written ({error.strerror}); set ORNSTEIN_CACHE to a folder that can"
-        ) from None
-    try:
         yield aside
         aside.chmod(0o755)  # mkdtemp makes it private; a shared cache must not be
         try:
@@ -38,5 +34,11 @@ def written_aside(target: Path) -> Iterator[Path]:
         except OSError:
             if not target.is_dir():
                 raise
+    except OSError as error:
+        raise DataError(
+            f"{target.name} cannot be kept in {target.parent}: {error.strerror or error}; "
+            "make room there, or set ORNSTEIN_CACHE to a folder that can be written"
+        ) from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)

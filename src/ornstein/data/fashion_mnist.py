@@ -45,23 +45,23 @@ def fetch(path: str | Path | None = None) -> Path:
         return INSTALLED
     if complete(target):
         return target
-    if path is not None and not complete(Path(path)):
-        raise DataError(f"{path} does not hold the four files of Fashion-MNIST; expected {', '.join(_names())}")
-    if target.exists():  # files are missing from it
-        shutil.rmtree(target)
     with written_aside(target) as aside:
         if path is None:
-            debian.unpack(
-                PACKAGE,
-                aside / "package",
-                f"download the four files from {SOURCE} and give their folder as the data path",
-            )
-            path = aside / "package" / INSTALLED.relative_to("/")
-        for name in _names():
-            shutil.copyfile(_file(Path(path), name), aside / _file(Path(path), name).name)
+            remedy = f"download the four files from {SOURCE} and give their folder as the data path"
+            debian.unpack(PACKAGE, aside / "package", remedy)
+            origin = aside / "package" / INSTALLED.relative_to("/")
+        else:
+            origin = Path(path).expanduser()
+        if not complete(origin):
+            where = f"the package {PACKAGE}" if path is None else origin
+            raise DataError(f"{where} does not hold the four files of Fashion-MNIST; expected {', '.join(_names())}")
+        for file in (_file(origin, name) for name in _names()):
+            shutil.copyfile(file, aside / file.name)
         shutil.rmtree(aside / "package", ignore_errors=True)
         for split in _PREFIX:
             _verify(aside, split)
+        if target.exists():  # files are missing from it
+            shutil.rmtree(target)
     return target
 
 

@@ -15,8 +15,8 @@ from ornstein.core.cond import Cond
 from ornstein.core.errors import UsageError, unknown
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
+from ornstein.denoisers.wrappers import Clip
 from ornstein.guidance.cfg import CFG
-from ornstein.guidance.clip import Clip
 from ornstein.recipes.samples import Samples
 from ornstein.samplers.base import Sampler, Step, simulate
 from ornstein.samplers.grids import get_grid
@@ -43,7 +43,7 @@ class System:
     guidance: float = 1.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     clip: float | None = None
-    """in sampling, E[x_0] is clipped to [-clip, clip], after guidance"""
+    """bound of |E[x_0]| in sampling, for data of a known range"""
     ema_half_life: float = 500_000
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
@@ -93,7 +93,7 @@ class System:
         return number
 
     def guided(self, scale: float) -> Denoiser:
-        """The denoiser as sampling uses it: under classifier-free guidance unless the scale is 1, clipped if so declared."""
+        """The denoiser under classifier-free guidance (without it at scale 1), clipped where the recipe says so."""
         denoiser = self.denoiser
         if scale != 1:
             if not self.classes:
