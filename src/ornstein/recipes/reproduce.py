@@ -6,7 +6,6 @@ import os
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,18 +19,6 @@ from ornstein.recipes.fingerprint import code_hash
 from ornstein.recipes.ledger import Row, judge
 
 CHECKS = "ornstein.recipes.checks"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What ``on_progress`` is told before the first seed and after each."""
-
-    recipe: str
-    done: int
-    seeds: int
-    seconds: float
-    measured: dict[str, float] | None
-    """the figures of the seed that has just ended"""
 
 
 def _module(name: str) -> str:
@@ -59,12 +46,13 @@ def get_check(name: str) -> Check:
 def reproduce(
     name: str,
     seeds: int = 3,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[float, str], None] | None = None,
     out: str | Path | None = None,
 ) -> Row:
     """Measure a recipe's central claim at small scale over ``seeds`` seeds (0, 1, ..) and write ``results/NAME.json``.
 
     Args:
+        on_progress: told before the first seed and after each how far it is, in [0, 1], and a few words.
         out: the folder of the ledger; by default ``results`` at the root of the checkout around the current directory.
 
     Raises:
@@ -84,11 +72,11 @@ def reproduce(
     code = code_hash(card, check)  # of what runs, should the files change meanwhile
     begin, measured = time.monotonic(), []
     if on_progress is not None:
-        on_progress(Progress(name, 0, seeds, 0.0, None))
+        on_progress(0.0, f"seed 1 of {seeds}")
     for seed in range(seeds):
         measured.append(check.measure(seed))
         if on_progress is not None:
-            on_progress(Progress(name, seed + 1, seeds, time.monotonic() - begin, measured[-1]))
+            on_progress((seed + 1) / seeds, f"seed {min(seed + 2, seeds)} of {seeds}")
     row = Row(
         recipe=name,
         title=card.title,

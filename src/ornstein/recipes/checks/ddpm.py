@@ -10,6 +10,7 @@ from ornstein.codecs.base import Scale
 from ornstein.core.rng import Stream
 from ornstein.core.shapes import expand
 from ornstein.data import Images, Loader, open_data
+from ornstein.evaluation.frechet import frechet
 from ornstein.processes.gaussian import VP
 from ornstein.processes.schedules import Table
 from ornstein.recipes.check import Check, Condition
@@ -82,14 +83,6 @@ def classifier(x: Tensor, y: Tensor, seed: int) -> nn.Sequential:
             F.cross_entropy(net(x[rows]), y[rows]).backward()
             optimizer.step()
     return net.eval()
-
-
-def frechet(a: Tensor, b: Tensor) -> float:
-    r"""|m_a - m_b|^2 + tr(A + B - 2 (A B)^{1/2}), the squared 2-Wasserstein distance of two fitted Gaussians."""
-    a, b = a.double(), b.double()
-    cov_a, cov_b = a.T.cov(), b.T.cov()
-    root = torch.linalg.eigvals(cov_a @ cov_b).real.clamp_min(0).sqrt().sum()
-    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + cov_a.trace() + cov_b.trace() - 2 * root)
 
 
 def kernel_mmd(a: Tensor, b: Tensor) -> float:
