@@ -117,6 +117,7 @@ class MPUNet(nn.Module):
             is zero, a missing text is one learned token.
         patch: pixels are gathered in patch x patch blocks first: 28 x 28 x 1 runs as 14 x 14 x 4 at patch 2.
         dropout: in the residual branches.
+        bandwidth: of the features of t: 1 suits EDM's ln(sigma)/4; a t that runs to 1000 needs about 1/250.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class MPUNet(nn.Module):
         conditions: tuple[Condition, ...] = (),
         patch: int = 1,
         dropout: float = 0.0,
+        bandwidth: float = 1.0,
     ):
         super().__init__()
         if not widths or min(widths) < 1:
@@ -147,7 +149,7 @@ class MPUNet(nn.Module):
         check_conditions(conditions)
         self.channels, self.patch, self.conditions = channels, patch, conditions
         emb = max(widths)
-        self.fourier = MPFourier(widths[0])
+        self.fourier = MPFourier(widths[0], bandwidth)
         self.emb_noise = MPLinear(widths[0], emb)
         for c in conditions:
             if isinstance(c, ClassCondition | VectorCondition):

@@ -11,7 +11,12 @@ from typing import Any, TypeVar
 
 from ornstein.core.errors import UsageError, suggest, unknown
 
-MODULES = ("ornstein.recipes.images.edm",)
+MODULES = (
+    "ornstein.recipes.images.ddim",
+    "ornstein.recipes.images.ddpm",
+    "ornstein.recipes.images.edm",
+    "ornstein.recipes.images.flow_matching",
+)
 """Every module that registers a recipe: one line per system."""
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import nn
 
 from ornstein.core.errors import UsageError
+from ornstein.networks.mp_unet import MPUNet
 from ornstein.objectives.denoising import Denoising
 from ornstein.recipes.system import System
 from ornstein.training.fit import Data, Stage, Update
@@ -62,6 +64,39 @@ class ImageConfig:
             decay=self.decay,
             decay_steps=self.decay_steps,
             clip=self.clip or None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(ImageConfig):
+    """An image recipe whose network is given by a few sizes, and is told ``1000 t``."""
+
+    widths: tuple[int, ...] = (64, 128)
+    """channels at each resolution, finest first"""
+    blocks: int = 2
+    """residual blocks per resolution"""
+    attention: tuple[int, ...] = ()
+    """indices of ``widths`` that get attention; the coarsest has one in its middle always"""
+    patch: int = 2
+    """pixels are gathered in patch x patch blocks before the network"""
+    dropout: float = 0.0
+    steps: int = 4000
+    lr: float = 4e-3
+    decay: Literal["constant", "inverse_sqrt", "cosine"] = "inverse_sqrt"
+    decay_steps: int = 2000
+    warmup: int = 100
+
+    def network(self) -> nn.Module:
+        """The network, untrained."""
+        return MPUNet(
+            channels=self.channels,
+            widths=self.widths,
+            blocks=self.blocks,
+            attention=self.attention,
+            classes=len(self.classes),
+            patch=self.patch,
+            dropout=self.dropout,
+            bandwidth=1 / 250,
         )
 
 
