@@ -55,9 +55,13 @@ IMAGE_NETWORKS: dict[str, Callable[[], nn.Module]] = {
     ),
     "skip input": lambda: UNet(channels=3, widths=(16, 32), blocks=1, head=16, input="skip", patch=2, conditions=ALL),
     "mp": lambda: MPUNet(channels=3, widths=(16, 32), blocks=1, head=16, conditions=ALL),
-    "mp patch": lambda: MPUNet(channels=3, out_channels=1, widths=(16, 32, 32), blocks=2, head=16, patch=2, conditions=ALL),
+    "mp patch": lambda: MPUNet(
+        channels=3, out_channels=1, widths=(16, 32, 32), blocks=2, head=16, patch=2, conditions=ALL
+    ),
     "dit cross": lambda: DiT(channels=3, patch=2, width=32, depth=2, head=16, conditions=ALL),
-    "dit tokens": lambda: DiT(channels=3, out_channels=6, patch=1, width=32, depth=2, head=16, conditions=ALL, text="tokens"),
+    "dit tokens": lambda: DiT(
+        channels=3, out_channels=6, patch=1, width=32, depth=2, head=16, conditions=ALL, text="tokens"
+    ),
 }
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     **IMAGE_NETWORKS,

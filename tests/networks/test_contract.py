@@ -84,6 +84,7 @@ def test_reduced_precision(name: str, how: str) -> None:
 
 
 @every
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # inside torch.func.jvp
 def test_forward_and_reverse_derivatives_agree(name: str) -> None:
     x, t, cond = inputs(name)
     network = shaken(NETWORKS[name]())
@@ -125,8 +126,13 @@ def test_padding_of_a_text_is_ignored(name: str) -> None:
     padding = ~cond["text_mask"][..., None]
     noise = torch.where(padding, torch.randn(4, 5, 7) * 100, cond["text"])
     nans = torch.where(padding, torch.tensor(torch.nan), cond["text"])
-    longer = torch.cat([cond["text"], torch.randn(4, 3, 7)], 1), torch.cat([cond["text_mask"], torch.zeros(4, 3).bool()], 1)
-    order = torch.stack([torch.cat([torch.arange(n), torch.randperm(5 - n) + n]) for n in cond["text_mask"].sum(1).tolist()])
+    longer = (
+        torch.cat([cond["text"], torch.randn(4, 3, 7)], 1),
+        torch.cat([cond["text_mask"], torch.zeros(4, 3).bool()], 1),
+    )
+    order = torch.stack(
+        [torch.cat([torch.arange(n), torch.randperm(5 - n) + n]) for n in cond["text_mask"].sum(1).tolist()]
+    )
     permuted = noise.gather(1, order[..., None].expand(-1, -1, 7))
     for text, mask in ((noise, cond["text_mask"]), (nans, cond["text_mask"]), longer, (permuted, cond["text_mask"])):
         other = network(x, t, {**cond, "text": text, "text_mask": mask})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal, final
 
 import torch
@@ -17,10 +18,11 @@ from ornstein.networks.layers.embedding import Embedding, NoiseEmbedding
 from ornstein.networks.layers.precision import compute_dtype
 
 
+@lru_cache(maxsize=16)
 def positions(height: int, width: int, size: int) -> Tensor:
     """Fixed sine and cosine features of row and column, ``[height * width, size]``; ``size`` a multiple of four."""
-    omega = torch.exp(-math.log(10000) * torch.arange(size // 4, dtype=torch.float64) / (size // 4))
-    row, column = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    omega = torch.exp(-math.log(10000) * torch.arange(size // 4, dtype=torch.float64, device="cpu") / (size // 4))
+    row, column = torch.meshgrid(torch.arange(height, device="cpu"), torch.arange(width, device="cpu"), indexing="ij")
     angles = [torch.outer(axis.flatten().double(), omega) for axis in (column, row)]
     return torch.cat([f(a) for a in angles for f in (torch.sin, torch.cos)], dim=1).float()
 
@@ -60,7 +62,12 @@ class DiTBlock(nn.Module):
         shift0, scale0, gate0, shift1, scale1, gate1 = self.modulation(emb)[:, None].to(x.dtype).chunk(6, dim=-1)
         q, k, v = self.qkv(modulate(x, shift0, scale0)).reshape(b, n, 3, *shape).permute(2, 0, 3, 1, 4)
         x = torch.addcmul(x, gate0, self.project(attend(q, k, v, mask).transpose(1, 2).reshape(b, n, d)).to(x.dtype))
-        if self.cross_q is not None and self.cross_kv is not None and self.cross_project is not None and text is not None:
+        if (
+            self.cross_q is not None
+            and self.cross_kv is not None
+            and self.cross_project is not None
+            and text is not None
+        ):
             q = self.cross_q(F.layer_norm(x, (d,), eps=1e-6)).reshape(b, n, *shape).transpose(1, 2)
             k, v = self.cross_kv(text.tokens.to(x.dtype)).reshape(b, -1, 2, *shape).permute(2, 0, 3, 1, 4)
             x = x + self.cross_project(attend(q, k, v, text.mask).transpose(1, 2).reshape(b, n, d)).to(x.dtype)

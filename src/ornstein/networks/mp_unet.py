@@ -137,7 +137,10 @@ class MPUNet(nn.Module):
         super().__init__()
         if not widths or min(widths) < 1:
             raise UsageError(f"widths must hold at least one positive width, got {widths}")
-        for field, value in (("channels", channels), ("out_channels", channels if out_channels is None else out_channels)):
+        for field, value in (
+            ("channels", channels),
+            ("out_channels", channels if out_channels is None else out_channels),
+        ):
             if value < 1:
                 raise UsageError(f"{field} must be at least 1, got {value}")
         if blocks < 1 or patch < 1:
@@ -145,7 +148,9 @@ class MPUNet(nn.Module):
         if not 0 <= dropout < 1:
             raise UsageError(f"dropout must be in [0, 1), got {dropout}")
         if any(not 0 <= a < len(widths) for a in attention):
-            raise UsageError(f"attention names resolutions by index into widths (0 .. {len(widths) - 1}), got {attention}")
+            raise UsageError(
+                f"attention names resolutions by index into widths (0 .. {len(widths) - 1}), got {attention}"
+            )
         check_conditions(conditions)
         self.channels, self.patch, self.conditions = channels, patch, conditions
         emb = max(widths)
@@ -185,7 +190,9 @@ class MPUNet(nn.Module):
             else:
                 self.decoder.append(block(width, width, decoder=True, resample="up"))
             for _ in range(blocks + 1):
-                self.decoder.append(block(width + skips.pop(), w, decoder=True, joins=True, attention=level in attention))
+                self.decoder.append(
+                    block(width + skips.pop(), w, decoder=True, joins=True, attention=level in attention)
+                )
                 width = w
         self.out = MPConv(width, (out_channels or channels) * pixels, 3)
         self.out_gain = nn.Parameter(torch.zeros(()))

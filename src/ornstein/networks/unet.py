@@ -102,7 +102,9 @@ class UNet(nn.Module):
         if not 0 <= dropout < 1:
             raise UsageError(f"dropout must be in [0, 1), got {dropout}")
         if any(not 0 <= a < len(widths) for a in attention):
-            raise UsageError(f"attention names resolutions by index into widths (0 .. {len(widths) - 1}), got {attention}")
+            raise UsageError(
+                f"attention names resolutions by index into widths (0 .. {len(widths) - 1}), got {attention}"
+            )
         _choice("decoder_attention", decoder_attention, ("all", "last"))
         _choice("resample", resample, ("block", "conv"))
         _choice("modulation", modulation, ("shift", "scale_shift"))

@@ -112,8 +112,12 @@ def read_class(c: ClassCondition, cond: Cond, like: Tensor) -> Tensor:
     if label.shape != like.shape[:1] or label.is_floating_point():
         raise UsageError(f"cond['{c.name}'] must be [{like.shape[0]}] integers, got {tuple(label.shape)} {label.dtype}")
     # On an accelerator the comparison would make the host wait; there the lookup itself fails.
-    if label.device.type == "cpu" and not torch.compiler.is_compiling() and len(label) and int(label.max()) >= c.classes:
-        raise UsageError(f"cond['{c.name}'] holds {int(label.max())}, but the network has {c.classes} classes (0 .. {c.classes - 1})")
+    if label.device.type == "cpu" and not torch.compiler.is_compiling():
+        highest = int(label.max()) if len(label) else -1
+        if highest >= c.classes:
+            raise UsageError(
+                f"cond['{c.name}'] holds {highest}, but the network has {c.classes} classes, 0 to {c.classes - 1}"
+            )
     return label.to(like.device)
 
 
@@ -145,10 +149,10 @@ def read_image(c: ImageCondition, cond: Cond, null: Tensor, x: Tensor) -> Tensor
     """
     size = x.shape[-2:]
     value = _read(c.name, (c.channels, None, None), cond, x)
-    colour = null[:, None, None]
+    colour = null.float()[:, None, None]  # resizing is not written for all reduced formats
     if value is None:
         return colour.expand(x.shape[0], -1, *size)
-    value = torch.where(is_missing(value)[:, None, None, None], colour, value.to(null.dtype))
+    value = torch.where(is_missing(value)[:, None, None, None], colour, value.float())
     if value.shape[-2:] == size:
         return value
     if value.shape[-2] >= size[0] and value.shape[-1] >= size[1]:
@@ -173,7 +177,9 @@ def read_text(c: TextCondition, cond: Cond, null: Tensor, like: Tensor) -> Text:
     if mask is None:
         mask = torch.ones(value.shape[:2], dtype=torch.bool, device=device)
     elif mask.shape != value.shape[:2] or mask.dtype != torch.bool:
-        raise UsageError(f"cond['{c.name}_mask'] must be bool {tuple(value.shape[:2])}, got {mask.dtype} {tuple(mask.shape)}")
+        raise UsageError(
+            f"cond['{c.name}_mask'] must be bool {tuple(value.shape[:2])}, got {mask.dtype} {tuple(mask.shape)}"
+        )
     mask = mask.to(device)
     missing = (is_missing(value) | ~mask.any(1))[:, None]
     first = torch.arange(value.shape[1], device=device) == 0

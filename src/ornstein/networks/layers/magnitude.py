@@ -59,11 +59,17 @@ class MPWeight(nn.Module):
         w = self.weight
         # Only once per update: the network may be called several times before one backward pass, which must find the
         # weights that the forward pass saw.
-        if self.training and torch.is_grad_enabled() and (torch.compiler.is_compiling() or w._version != self._normalized):
+        if (
+            self.training
+            and torch.is_grad_enabled()
+            and (torch.compiler.is_compiling() or w._version != self._normalized)
+        ):
             with torch.no_grad():
                 w.copy_(normalize_rows(w))
             self._normalized = w._version
-        norms = torch.as_tensor(gain, dtype=w.dtype, device=w.device).expand(w.shape[0]).reshape(-1, *[1] * (w.ndim - 1))
+        norms = (
+            torch.as_tensor(gain, dtype=w.dtype, device=w.device).expand(w.shape[0]).reshape(-1, *[1] * (w.ndim - 1))
+        )
         # The gradient of w / |w| is orthogonal to w; one kernel for each of the two passes.
         return torch._weight_norm(w, norms.contiguous(), 0)
 
