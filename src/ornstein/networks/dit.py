@@ -116,7 +116,7 @@ class DiT(nn.Module):
             raise unknown("text", text, ("cross", "tokens"))
         self.channels, self.patch, self.text = channels, patch, text
         self.noise = NoiseEmbedding(embedding, 256, width)
-        for layer in (self.noise.layers[0], self.noise.layers[2]):
+        for layer in (self.noise.first, self.noise.second):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
         self.conditioning = Conditioning(conditions=conditions, width=width, text_width=width)

@@ -149,23 +149,23 @@ class UNet(nn.Module):
                 if input != "none":
                     self.input_convs.append(conv(image, width, 1 if input == "skip" else 3))
                     image = seen if input == "skip" else width
-            stage = nn.ModuleList()
+            stage: list[nn.Module] = []
             for _ in range(blocks):
                 stage.append(block(width, w, attention=level in attention))
                 width = w
                 skips.append(width)
-            self.encoder.append(stage)
+            self.encoder.append(nn.ModuleList(stage))
         self.middle = nn.ModuleList([block(width, width, attention=True), block(width, width)])
         self.up, self.decoder, self.outs = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for level in range(last, -1, -1):
             if level < last:
                 self.up.append(resampler("up", width))
-            stage = nn.ModuleList()
+            stage = []
             for i in range(blocks + 1):
                 attends = level in attention and (decoder_attention == "all" or i == blocks)
                 stage.append(block(width + skips.pop(), widths[level], attention=attends))
                 width = widths[level]
-            self.decoder.append(stage)
+            self.decoder.append(nn.ModuleList(stage))
             if output == "skip" or level == 0:
                 self.outs.append(nn.Sequential(GroupNorm(width), nn.SiLU(), conv(width, shown, 3, zero=True)))
 
@@ -181,7 +181,7 @@ class UNet(nn.Module):
                 elif self.input == "residual":
                     image = x = (x + self.shrink(self.input_convs[level - 1](image))) * self.scale
                 skips.append(x)
-            for block in stage:
+            for block in stage.children():
                 x = block(x, emb, text)
                 skips.append(x)
         return skips
@@ -193,7 +193,7 @@ class UNet(nn.Module):
         for i, stage in enumerate(self.decoder):
             if i:
                 x = crop(self.up[i - 1](x, emb, text), skips[-1])
-            for block in stage:
+            for block in stage.children():
                 x = block(torch.cat([x, skips.pop()], dim=1), emb, text)
             if len(self.outs) == len(self.decoder):
                 shown = self.outs[i](x)

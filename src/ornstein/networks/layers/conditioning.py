@@ -156,8 +156,8 @@ def read_image(c: ImageCondition, cond: Cond, null: Tensor, x: Tensor) -> Tensor
     if value.shape[-2:] == size:
         return value
     if value.shape[-2] >= size[0] and value.shape[-1] >= size[1]:
-        return F.adaptive_avg_pool2d(value, tuple(size))
-    return F.interpolate(value, size=tuple(size), mode="bilinear", antialias=True)
+        return F.adaptive_avg_pool2d(value, (size[0], size[1]))
+    return F.interpolate(value, size=(size[0], size[1]), mode="bilinear", antialias=True)
 
 
 class Text(NamedTuple):
@@ -204,14 +204,16 @@ class Conditioning(nn.Module):
         self.vectors = of_kind(conditions, VectorCondition)
         self.texts = of_kind(conditions, TextCondition)
         self.images = of_kind(conditions, ImageCondition)
-        self.embedding = nn.ModuleDict({c.name: nn.Embedding(c.classes + 1, width) for c in self.classes})
-        for table in self.embedding.values():
+        tables = {c.name: nn.Embedding(c.classes + 1, width) for c in self.classes}
+        for table in tables.values():
             nn.init.normal_(table.weight, std=0.02)
+        self.embedding = nn.ModuleDict(tables)
         self.vector = nn.ModuleDict(
             {c.name: nn.Sequential(nn.Linear(c.width, width), nn.SiLU(), nn.Linear(width, width)) for c in self.vectors}
         )
         self.token = nn.ModuleDict({c.name: nn.Linear(c.width, text_width) for c in self.texts})
-        null = {c.name: c.width for c in (*self.vectors, *self.texts)} | {c.name: c.channels for c in self.images}
+        null = {v.name: v.width for v in self.vectors}
+        null |= {t.name: t.width for t in self.texts} | {i.name: i.channels for i in self.images}
         self.null = nn.ParameterDict({name: nn.Parameter(torch.zeros(n)) for name, n in null.items()})
 
     @property

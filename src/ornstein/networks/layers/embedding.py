@@ -6,6 +6,7 @@ import math
 from typing import Literal, final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ornstein.core.errors import UsageError, unknown
@@ -65,8 +66,7 @@ class NoiseEmbedding(nn.Module):
     def __init__(self, embedding: Embedding, inside: int, width: int):
         super().__init__()
         self.features = features(embedding, inside)
-        self.layers = nn.Sequential(nn.Linear(inside, width), nn.SiLU(), nn.Linear(width, width))
+        self.first, self.second = nn.Linear(inside, width), nn.Linear(width, width)
 
     def forward(self, t: Tensor) -> Tensor:
-        first = self.layers[0]
-        return self.layers(self.features(t).to(first.weight.dtype))
+        return self.second(F.silu(self.first(self.features(t).to(self.first.weight.dtype))))
