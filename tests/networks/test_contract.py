@@ -8,6 +8,9 @@ import torch
 from networks.cases import IMAGE_NETWORKS, NETWORKS, OUT, inputs, shaken
 from ornstein.core import cond as conditions
 from ornstein.core.errors import UsageError
+from ornstein.networks.dit import DiTBlock
+from ornstein.networks.layers.blocks import Block
+from ornstein.networks.layers.conditioning import Text
 
 every = pytest.mark.parametrize("name", NETWORKS)
 image = pytest.mark.parametrize("name", IMAGE_NETWORKS)
@@ -184,3 +187,14 @@ def test_unfit_size(name: str) -> None:
     x, t, cond = inputs(name, size=(7, 8))
     with pytest.raises(UsageError, match="7 x 8 is not a multiple of patch"):
         NETWORKS[name]()(x, t, cond)
+
+
+def test_residual_branches_start_at_zero() -> None:
+    """Every block of the U-Nets with group norm, and of DiT, is its skip path at the start."""
+    emb = torch.randn(2, 64)
+    for scale in (1.0, 0.5):
+        block = Block(32, 32, 64, attention=True, head=16, text=64, scale=scale)
+        x, text = torch.randn(2, 32, 6, 6), Text(torch.randn(2, 3, 64), torch.ones(2, 3, dtype=torch.bool))
+        torch.testing.assert_close(block(x, emb, text), x * scale**3)  # a sum each in block, attention, cross-attention
+        tokens = torch.randn(2, 9, 64)
+        torch.testing.assert_close(DiTBlock(64, 16, 4.0, True)(tokens, emb, None, text), tokens)
