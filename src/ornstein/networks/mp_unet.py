@@ -8,6 +8,7 @@ the slow part of other U-Nets.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import final
 
 import torch
@@ -168,9 +169,7 @@ class MPUNet(nn.Module):
         pixels = patch * patch
         self.stem = MPConv(seen * pixels + 1, widths[0], 3)  # one more channel of ones stands in for a bias
 
-        def block(inside: int, outside: int, **kind: bool | str) -> Block:
-            return Block(inside, outside, emb, head=head, text=text, dropout=dropout, **kind)  # type: ignore[arg-type]
-
+        block = partial(Block, emb=emb, head=head, text=text, dropout=dropout)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         skips, width = [widths[0]], widths[0]
         for level, w in enumerate(widths):

@@ -7,6 +7,7 @@ Karras et al. 2022 (2206.00364, table 7) gave them. The settings of each are in 
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Literal, final
 
 import torch
@@ -120,20 +121,17 @@ class UNet(nn.Module):
         seen = (channels + self.conditioning.image_channels) * patch**2
         shown = out_channels * patch**2
 
-        def block(inside: int, outside: int, **kind: Any) -> Block:
-            return Block(
-                inside,
-                outside,
-                emb,
-                filter=filter,
-                project=project_resampled,
-                modulation=modulation,
-                scale=self.scale,
-                dropout=dropout,
-                head=head,
-                text=text,
-                **kind,
-            )
+        block = partial(
+            Block,
+            emb=emb,
+            filter=filter,
+            project=project_resampled,
+            modulation=modulation,
+            scale=self.scale,
+            dropout=dropout,
+            head=head,
+            text=text,
+        )
 
         def resampler(direction: Literal["down", "up"], width: int) -> Block | ConvResample:
             return ConvResample(direction, width) if resample == "conv" else block(width, width, resample=direction)
