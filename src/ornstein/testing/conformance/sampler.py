@@ -134,10 +134,7 @@ def check_draws(kind: Kind, process: Process) -> None:
     n = 800
     sampler = kind(problem.denoiser)
     steps = 24 if isinstance(process, CategoricalProcess) else 96
-    if isinstance(process, Affine):
-        grid = karras(process, steps, sampler.start())
-    else:
-        grid = _grid(sampler, problem, steps)
+    grid = karras(process, steps, sampler.start()) if isinstance(process, Affine) else _grid(sampler, problem, steps)
     got, data = _run(sampler, problem, range(n), grid), problem.sample(Rng(range(n, 2 * n)), n)
     if isinstance(process, CategoricalProcess):
         k = process.states

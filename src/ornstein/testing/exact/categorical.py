@@ -39,7 +39,8 @@ class CategoricalProblem(Problem):
     def marginal(self, t: Tensor | float, like: Tensor) -> Tensor:
         """p_t as a table ``[1 or B, *shape, K]``."""
         keep = self.process.keep(expand(t, like)).unsqueeze(-1)
-        return keep * self.probs + (1 - keep) * self.process.limit
+        table = keep * self.probs + (1 - keep) * self.process.limit
+        return table if table.ndim > self.probs.ndim else table.unsqueeze(0)
 
     def sample(self, rng: Random, n: int) -> Tensor:
         return rng.categorical(self.probs.log().expand(n, *self.probs.shape))
