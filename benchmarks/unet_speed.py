@@ -27,6 +27,14 @@ from ornstein.networks.mp_unet import MPUNet
 
 SIZE, CHANNELS = 32, 3
 STAND_IN = "stand-in modules for torchvision and pytorch_fid"
+STAND_INS = (
+    "torchvision",
+    "torchvision.transforms",
+    "torchvision.utils",
+    "pytorch_fid",
+    "pytorch_fid.fid_score",
+    "pytorch_fid.inception",
+)
 
 
 class _Diffusers(nn.Module):
@@ -52,7 +60,7 @@ class _Diffusers(nn.Module):
 
 
 def _lucidrains() -> nn.Module:
-    for name in ("torchvision", "torchvision.transforms", "torchvision.utils", "pytorch_fid", "pytorch_fid.fid_score", "pytorch_fid.inception"):  # fmt: skip
+    for name in STAND_INS:
         module = types.ModuleType(name)
         module.__spec__ = importlib.machinery.ModuleSpec(name, None)
         sys.modules[name] = module
@@ -144,7 +152,9 @@ def main() -> None:
                     "note": STAND_IN if name == "denoising-diffusion-pytorch" else "",
                 }
                 rows.append(row)
-                print(f"{task:7}{mode:9}{name:30}{row['median_ms']:9} ms   ours/this {row['ours_over_this']}", flush=True)
+                print(
+                    f"{task:7}{mode:9}{name:30}{row['median_ms']:9} ms   ours/this {row['ours_over_this']}", flush=True
+                )
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with args.out.open("w", newline="") as f:
         writer = csv.DictWriter(f, rows[0])

@@ -89,6 +89,7 @@ def train(
     resume: bool | None = None,
     strict: bool = False,
     device: str = "cpu",
+    save_seconds: float = 300,
     on_step: Callable[[Progress], None] | None = None,
     on_save: Callable[[System, int], None] | None = None,
 ) -> tuple[System, Result]:
@@ -101,6 +102,8 @@ def train(
         settings: fields of the recipe's config.
         minutes: stop after so much training time in all; ``steps`` after so many steps.
         seed: of the weights, the data order and the noise.
+        save_seconds: a checkpoint is written so often, and at the end.
+        on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
 
     Raises:
         UsageError, DataError, CheckpointError: each names what is wrong and the remedy, before work is lost.
@@ -148,6 +151,7 @@ def train(
             seed=seed,
             minutes=minutes,
             ema_half_life=config.ema_half_life,
+            save_every_seconds=save_seconds,
             resume=existing,
             on_step=on_step,
             on_save=(lambda step: on_save(system, step)) if on_save is not None else None,

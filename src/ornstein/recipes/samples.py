@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from torch import Tensor
 
 from ornstein.codecs.base import to_bytes
@@ -112,6 +112,20 @@ def image_grid(x: Tensor, columns: int | None = None, pad: int = 2, zoom: int = 
         top, left = (i // columns) * (h + pad) + pad, (i % columns) * (w + pad) + pad
         canvas[top : top + h, left : left + w] = x[i].permute(1, 2, 0).cpu().numpy()
     return Image.fromarray(canvas[..., 0] if c == 1 else canvas)
+
+
+def labelled_grid(x: Tensor, names: Sequence[str], columns: int, pad: int = 2, zoom: int = 1) -> Image.Image:
+    """:func:`image_grid` with the name of each row written to its left."""
+    grid = image_grid(x, columns, pad, zoom).convert("RGB")
+    font = ImageFont.load_default(size=15)
+    margin = 14 + max(int(font.getlength(name)) for name in names)
+    out = Image.new("RGB", (grid.width + margin, grid.height), "white")
+    out.paste(grid, (margin, 0))
+    draw = ImageDraw.Draw(out)
+    row = grid.height / len(names)
+    for i, name in enumerate(names):
+        draw.text((margin - 8, (i + 0.5) * row), name, fill=(40, 44, 52), font=font, anchor="rm")
+    return out
 
 
 def png_info(about: dict[str, Any]) -> PngImagePlugin.PngInfo:

@@ -61,10 +61,18 @@ class Progress:
     steps: int
     loss: float
     seen: int
+    """samples in all"""
+    here: int
+    """samples since this process began to train"""
     seconds: float
     """of this process's training so far"""
     fraction: float
     """of the budget, the nearer of steps and minutes"""
+
+    @property
+    def images_per_second(self) -> float:
+        """Since this process began to train."""
+        return self.here / max(self.seconds, 1e-9)
 
 
 @dataclass
@@ -162,6 +170,7 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
     before = float(state["seconds"])
     step, seen, loss_value, reason = int(state["step"]), int(state["seen"]), math.nan, "steps"
     recent: list[float] = []
+    first = seen
     mark = (begin, seen)
 
     def elapsed() -> float:
@@ -237,7 +246,16 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
                     fraction = max(fraction, elapsed() / (60 * engine.minutes))
                 if engine.on_step is not None:
                     engine.on_step(
-                        Progress(stage.name, local, stage.steps, loss_value, seen, now - begin, min(fraction, 1.0))
+                        Progress(
+                            stage.name,
+                            local,
+                            stage.steps,
+                            loss_value,
+                            seen,
+                            seen - first,
+                            now - begin,
+                            min(fraction, 1.0),
+                        )
                     )
                 if stop.asked is not None:
                     reason = stop.asked

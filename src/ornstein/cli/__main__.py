@@ -1,0 +1,7 @@
+"""``python -m ornstein.cli``."""
+
+import sys
+
+from ornstein.cli import main
+
+sys.exit(main())

@@ -1,0 +1,240 @@
+"""``ornstein demo``: what ``make demo`` runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ornstein.cli.commands.train import strip
+from ornstein.cli.output import Progress, say
+from ornstein.core.errors import CheckpointError
+
+EXAMPLES = "examples:\n  ornstein demo\n  ornstein demo --minutes 1 --out demo\n"
+
+TRAINING = {
+    "widths": "32,64",
+    "blocks": "1",
+    "batch": "64",
+    "lr": "1e-2",
+    "decay_steps": "400",
+    "warmup": "50",
+    "ema_half_life": "10000",
+}
+"""A model that draws digits after two minutes on two cores."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Where to, how long to train."""
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder for everything that is made (default demo)"
+    )
+    parser.add_argument("--minutes", type=float, default=2.0, help="of training (default 2)")
+    parser.add_argument("--again", action="store_true", help="do the finished parts anew")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Four parts, each skipped when its result is there already."""
+    import shutil
+
+    out: Path = args.out
+    if args.again:
+        shutil.rmtree(out, ignore_errors=True)
+    grid = _bundled(out)
+    record = _train(out, args.minutes)
+    scores = _measure(out)
+    report = _report(out, grid, record, scores)
+    lines = [
+        "",
+        f"pictures    {grid}",
+        f"            {out / 'digits.png'}",
+        f"run folder  {out / 'run'}",
+        f"report      {report}",
+        "",
+        "next:",
+        "  ornstein sample fashion-mnist -n 64 --label sneaker --steps 12 -o sneakers",
+        f"  ornstein train edm --data digits --minutes {2 * args.minutes:g} --out {out / 'run'} --resume",
+        "  ornstein train edm --data YOUR/PICTURES --size 32 --minutes 5 --out runs/mine",
+        "  ornstein list",
+    ]
+    say("\n".join(lines))
+    if args.json:
+        print(
+            json.dumps({"grid": str(grid), "run": str(out / "run"), "report": str(report), "scores": scores}, indent=1)
+        )
+    return 0
+
+
+def _bundled(out: Path) -> Path:
+    """(a) 10 x 10 samples of the bundled model, a row for each class, its name beside it."""
+    path = out / "fashion-mnist.png"
+    if path.exists():
+        say(f"(a) {path} is there")
+        return path
+    from ornstein.recipes.house import bundled_models, load
+
+    if "fashion-mnist" not in bundled_models():
+        raise CheckpointError(
+            "the bundled model 'fashion-mnist' is missing from this installation; install ornstein anew"
+        )
+    system = load("fashion-mnist")
+    labels = [name for name in system.classes for _ in range(10)]
+    with Progress("(a) sampling the bundled model") as bar:
+        samples = system.sample(
+            100,
+            seed=0,
+            batch=100,
+            label=labels,
+            on_step=lambda s: bar.update((s.index + 1) / s.total, f"step {s.index + 1}"),
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    from ornstein.recipes.samples import labelled_grid, png_info
+
+    labelled_grid(samples.bytes, list(system.classes), columns=10, zoom=2).save(
+        path, pnginfo=png_info(samples.provenance)
+    )
+    say(f"(a) 100 samples of the bundled model: {path}")
+    return path
+
+
+def _train(out: Path, minutes: float) -> dict[str, Any]:
+    """(b) a small model from scratch on the embedded digits."""
+    from ornstein.recipes import house
+
+    run, done = out / "run", out / "training.json"
+    if done.exists():
+        say(f"(b) {run} is there")
+        return dict(json.loads(done.read_text()))
+    existing = (run / "checkpoints").is_dir() and any((run / "checkpoints").iterdir())
+    with Progress(f"(b) training on digits for {minutes:g} minutes", every=15) as bar:
+        system, result = house.train(
+            "edm",
+            data="digits",
+            out=run,
+            settings=TRAINING,
+            minutes=minutes,
+            resume=existing,
+            save_seconds=30,
+            on_step=lambda p: bar.update(p.fraction, f"loss {p.loss:.3f}, {p.images_per_second:.0f} images/s"),
+            on_save=lambda system, step: strip(system, run / "samples" / f"step-{step:07d}.png"),
+        )
+    if result.reason not in ("steps", "minutes"):
+        raise KeyboardInterrupt
+    record = {
+        "steps": result.step,
+        "images": result.seen,
+        "seconds": round(result.seconds),
+        "parameters": system.parameters(),
+    }
+    done.write_text(json.dumps(record))
+    say(f"(b) {result.step} steps, {result.seen} images, {system.parameters():,} parameters: {run}")
+    return record
+
+
+def _measure(out: Path) -> dict[str, Any]:
+    """(c) samples of the trained model, measured beside two references: real training digits and noise."""
+    done = out / "scores.json"
+    if done.exists():
+        say(f"(c) {done} is there")
+        return dict(json.loads(done.read_text()))
+    import torch
+
+    from ornstein.data import open_data
+    from ornstein.evaluation import evaluate
+    from ornstein.evaluation.features import ClassifierFeatures
+    from ornstein.recipes.house import load
+
+    system = load(out / "run")
+    n = 1000
+    with Progress("(c) sampling the trained model") as bar:
+        samples = system.sample(
+            n, seed=0, steps=12, sampler="dpmpp_2m", batch=250, on_step=lambda s: bar.update((s.index + 1) / s.total)
+        )
+    samples.save_grid(out / "digits.png", columns=10, zoom=2) if n <= 100 else _first(samples, 100, out / "digits.png")
+    train, test = open_data("digits"), open_data("digits", split="test")
+    reference = torch.from_numpy(test.x.copy())
+    extractor = ClassifierFeatures("digits")
+    metrics = ("fd", "kid", "prdc", "label_agreement", "nearest")
+    base = torch.from_numpy(train.x[n:].copy())
+    mine = evaluate(
+        samples.bytes,
+        reference,
+        metrics=metrics,
+        extractor=extractor,
+        labels=samples.cond["label"],
+        train=base,
+        about=samples.provenance,
+    )
+    assert train.labels is not None
+    real = evaluate(
+        torch.from_numpy(train.x[:n].copy()),
+        reference,
+        metrics=metrics,
+        extractor=extractor,
+        labels=torch.from_numpy(train.labels[:n].copy()),
+        train=base,
+    )
+    noise = torch.randint(
+        0, 256, (n, *samples.bytes.shape[1:]), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    worst = evaluate(noise, reference, metrics=("fd", "kid", "prdc"), extractor=extractor)
+    scores = {"model": mine.values, "real digits": real.values, "noise": worst.values, "protocol": mine.protocol}
+    done.write_text(json.dumps(scores, indent=1))
+    say(
+        f"(c) {n} samples: Frechet distance {mine.values['fd']:.2f} (real digits {real.values['fd']:.2f}, "
+        f"noise {worst.values['fd']:.0f}), right label {mine.values['label_agreement']:.1%}"
+    )
+    return scores
+
+
+def _first(samples: Any, n: int, path: Path) -> None:
+    from ornstein.recipes.samples import image_grid, png_info
+
+    image_grid(samples.bytes[:n], columns=10, zoom=2).save(path, pnginfo=png_info(samples.provenance))
+
+
+def _report(out: Path, grid: Path, record: dict[str, Any], scores: dict[str, Any]) -> Path:
+    """(d) one page."""
+    from PIL import Image
+
+    from ornstein.evaluation.evaluate import PREFERS
+    from ornstein.evaluation.report import Curve, Picture, Section, Table, Text, html_report, provenance_table
+
+    records = [json.loads(line) for line in (out / "run" / "metrics.jsonl").read_text().splitlines()]
+    columns = ("model", "real digits", "noise")
+    names = list(scores["model"])
+    rows = [(k, *(f"{scores[c][k]:.4g}" if k in scores[c] else "" for c in columns), PREFERS.get(k, "")) for k in names]
+    strips = sorted((out / "run" / "samples").glob("step-*.png"))
+    shown = strips[:: max(len(strips) // 4, 1)][:5]
+    protocol = {k: v for k, v in scores["protocol"].items() if k not in ("config", "weights")}
+    return html_report(
+        out / "report.html",
+        title="Ornstein: a first run",
+        lead=f"{record['parameters']:,} parameters, {record['images']:,} images seen in {record['seconds']} seconds of training.",
+        sections=[
+            Section(
+                "The bundled model",
+                [Picture("Fashion-MNIST, ten samples of each class, seeds 0 to 99", Image.open(grid))],
+            ),
+            Section(
+                "A model trained from scratch on this machine",
+                [
+                    Picture("Handwritten digits, classes in turn, seeds 0 to 99", Image.open(out / "digits.png")),
+                    *(Picture(f"the same seeds after {int(p.stem[5:]):,} steps", Image.open(p)) for p in shown),
+                    Curve("Training loss", [(r["step"], r["loss"]) for r in records]),
+                ],
+            ),
+            Section(
+                "Measured",
+                [
+                    Text(
+                        "Distances are taken in the penultimate layer of a classifier of digits that never saw a sample. "
+                        "Real training digits show what is possible at this number of samples, noise what is easy."
+                    ),
+                    Table("against 1,000 test digits", ("metric", *columns, "better"), rows),
+                    provenance_table(protocol, "Protocol"),
+                ],
+            ),
+        ],
+    )

@@ -1,0 +1,37 @@
+"""``ornstein show``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from ornstein.cli.output import emit
+
+EXAMPLES = "examples:\n  ornstein show edm\n  ornstein show ddpm --json\n"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The recipe's name."""
+    parser.add_argument("name", help="a recipe: see ornstein list")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is known of one recipe."""
+    from ornstein.recipes.registry import card
+
+    c = card(args.name)
+    fields = {f.name: f.default for f in dataclasses.fields(c.config)}
+    result = {
+        "name": c.name,
+        "area": c.area,
+        "title": c.title,
+        "paper": c.paper,
+        "claim": c.claim,
+        "equations": c.equations,
+        "config": fields,
+    }
+    width = max(map(len, fields))
+    config = "\n".join(f"  {k:<{width}}  {v!r}" for k, v in fields.items())
+    head = f"{c.title}\n{c.paper}\n\nclaim: {c.claim}\n\nequations: {c.equations}"
+    emit(args, result, f"{head}\n\nconfig (set with --set field=value):\n{config}")
+    return 0

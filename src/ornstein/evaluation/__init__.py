@@ -1,0 +1,10 @@
+"""Evaluation: metrics take samples, not models; every number carries its protocol."""
+
+from ornstein.evaluation.evaluate import Report as Report
+from ornstein.evaluation.evaluate import evaluate as evaluate
+from ornstein.evaluation.frechet import GaussianStatistics as GaussianStatistics
+from ornstein.evaluation.frechet import frechet as frechet
+from ornstein.evaluation.frechet import frechet_distance as frechet_distance
+from ornstein.evaluation.kid import kid as kid
+from ornstein.evaluation.prdc import PRDC as PRDC
+from ornstein.evaluation.prdc import prdc as prdc
