@@ -5,9 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Rng
 from ornstein.denoisers import X0, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
-from ornstein.processes import EDM, VE, VP, Affine, CategoricalProcess, FlowMatching, Process, SubVP, Torus
+from ornstein.processes import (
+    EDM,
+    VE,
+    VP,
+    Affine,
+    CategoricalProcess,
+    FlowMatching,
+    GaussianProcess,
+    Process,
+    SubVP,
+    Torus,
+)
 from ornstein.processes.schedules import Cosine, Sigmoid, Table
 
 
@@ -24,6 +36,27 @@ def angles() -> Tensor:
 def states() -> Tensor:
     """Five rows of two coordinates on 0 .. 3: valid for K = 5 with or without a mask."""
     return torch.tensor([[0, 1], [2, 3], [1, 1], [3, 0], [2, 2]])
+
+
+class PerCoordinate(GaussianProcess):
+    """A process of one's own with an alpha for each of three coordinates, as blur has one for each frequency."""
+
+    rates = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return (-self.rates * (0.05 * t + 5 * t**2)).exp()
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return (-torch.expm1(-2 * self.rates * (0.05 * t + 5 * t**2))).sqrt()
+
+    def d_alpha(self, t: Tensor) -> Tensor:
+        return -self.rates * (0.05 + 10 * t) * self.alpha(t)
+
+    def d_sigma(self, t: Tensor) -> Tensor:
+        return -self.alpha(t) * self.d_alpha(t) / self.sigma(t)
+
+    def time(self, log_snr: Tensor) -> Tensor:
+        raise CapabilityError("each coordinate has its own noise level: no single time belongs to one")
 
 
 AFFINE: dict[str, Affine] = {
@@ -55,7 +88,9 @@ DISCRETE: dict[str, CategoricalProcess] = {
 
 CURVED: dict[str, Process] = {"torus": Torus()}
 
-PROCESSES: dict[str, Process] = {**AFFINE, **TABLES, **DISCRETE, **CURVED}
+OWN: dict[str, GaussianProcess] = {"per_coordinate": PerCoordinate()}
+
+PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CURVED}
 
 PARAMETRIZATIONS: dict[str, Parametrization] = {
     "eps": Eps(),

@@ -13,11 +13,12 @@ from ornstein.core.distributions import Categorical
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.rng import Rng
 from ornstein.processes import EDM, VE, VP, CategoricalProcess, GaussianProcess, SubVP, Torus
-from ornstein.samplers import Ancestral, simulate
+from ornstein.samplers import Ancestral, EulerMaruyama, simulate
+from ornstein.samplers.grids import uniform
 from ornstein.testing import exact
 from ornstein.testing.exact import MixtureProblem, Problem
 from ornstein.testing.order import exact_law, measured_order, sampled_law
-from testing.tables import DISCRETE
+from testing.tables import DISCRETE, PerCoordinate
 
 WEIGHTS = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 MEANS = torch.tensor([[-1.0, 0.5], [0.8, -0.2], [0.3, 1.4]], dtype=torch.float64)
@@ -154,6 +155,22 @@ def test_wrapped_normal_density_and_score(std: float) -> None:
     torch.testing.assert_close(problem.score(x.detach(), 0.0), score, rtol=1e-9, atol=1e-9)
 
 
+def test_angles_stay_on_the_circle() -> None:
+    process = Torus()
+    x = torch.tensor([[3.1], [-3.1], [0.0]], dtype=torch.float64)
+    dx = torch.tensor([[0.2], [-0.2], [7.0]], dtype=torch.float64)
+    turns = torch.tensor([[-1.0], [1.0], [-1.0]], dtype=torch.float64)
+    torch.testing.assert_close(process.move(x, dx), x + dx + 2 * math.pi * turns)
+    problem = exact.wrapped_normal(process, 3.0, 0.3)
+    rng, n = Rng(range(400)), 400
+    end = simulate(
+        EulerMaruyama(problem.denoiser), process.prior((n, 1)).sample(rng), uniform(process, 60, None, None), rng
+    )
+    assert float(end.min()) >= -math.pi
+    assert float(end.max()) < math.pi
+    assert float(torch.complex(end.cos(), end.sin()).mean().angle()) == pytest.approx(3.0, abs=0.08)
+
+
 def test_ancestral_on_gaussian_data_is_exact_at_any_stride() -> None:
     problem = exact.gaussian(VP(), 0.7, 0.25)
     law = sampled_law(Ancestral(problem.denoiser), problem, torch.tensor([0.9, 0.4, 0.1], dtype=torch.float64))
@@ -190,3 +207,9 @@ def test_the_law_is_what_random_draws_have() -> None:
 def test_what_does_not_fit_is_refused(make: object, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         make()  # type: ignore[operator]
+
+
+def test_full_covariances_need_one_level_for_all_coordinates() -> None:
+    problem = exact.mixture(PerCoordinate(), [1.0], [[0.0, 0.0, 0.0]], torch.eye(3)[None])
+    with pytest.raises(CapabilityError, match="one alpha and sigma for all coordinates"):
+        problem.denoiser(torch.zeros(2, 3), torch.tensor(0.5))

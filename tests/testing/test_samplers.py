@@ -6,9 +6,9 @@ import pytest
 
 from ornstein.samplers import SAMPLERS
 from ornstein.testing.conformance.sampler import Check, sampler_checks
-from testing.tables import AFFINE, CURVED, DISCRETE
+from testing.tables import AFFINE, CURVED, DISCRETE, OWN
 
-PROCESSES = {**AFFINE, **DISCRETE, **CURVED}
+PROCESSES = {**AFFINE, **OWN, **DISCRETE, **CURVED}
 CASES = [
     pytest.param(sampler, check, process, id=f"{sampler}-{process}-{check.__name__}")
     for sampler, kind in SAMPLERS.items()

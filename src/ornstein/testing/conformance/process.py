@@ -17,7 +17,7 @@ from ornstein.testing.conformance.compare import close, near_zero, require
 from ornstein.testing.conformance.process_affine import check_derivatives, check_inverse, check_levels
 from ornstein.testing.conformance.process_rate import check_generator, check_ratio, check_reverse_generator
 from ornstein.testing.conformance.process_reverse import check_composes, check_reverse_ends_in_data
-from ornstein.testing.conformance.process_sde import check_fokker_planck, check_score
+from ornstein.testing.conformance.process_sde import check_fokker_planck, check_move, check_score
 from ornstein.testing.conformance.times import inner_times, name
 
 Check = Callable[[Any, Tensor], None]
@@ -28,7 +28,7 @@ def process_checks(process: Process) -> list[Check]:
     rungs: list[tuple[type, tuple[Check, ...]]] = [
         (Process, (check_data_end, check_prior_end, check_batched_times, check_samples, check_float32)),
         (Affine, (check_derivatives, check_inverse, check_levels)),
-        (SDE, (check_score, check_fokker_planck)),
+        (SDE, (check_score, check_fokker_planck, check_move)),
         (Reversible, (check_composes, check_reverse_ends_in_data)),
         (Rate, (check_generator, check_reverse_generator, check_ratio)),
     ]

@@ -53,3 +53,12 @@ def _diagonal(v: Tensor, x: Tensor) -> Tensor:
         if g is not None:
             out[:, i] = g.flatten(1)[:, i]
     return out.reshape(x.shape)
+
+
+def check_move(process: SDE, x_0: Tensor) -> None:
+    """Moving by 0 changes nothing, and a small move from where noise leads is that tangent vector, to first order."""
+    x = process.prior(x_0.shape).sample(Rng(range(len(x_0)))).double()
+    close(process.move(x, torch.zeros_like(x)), x, f"{name(process)}: move by 0", atol=1e-12)
+    v, h = torch.ones_like(x), 1e-6
+    back = process.move(process.move(x, h * v), -h * v)
+    close(back, x, f"{name(process)}: a small move there and back", rtol=0, atol=1e-9)

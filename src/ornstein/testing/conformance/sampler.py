@@ -18,10 +18,10 @@ from ornstein.processes.categorical import CategoricalProcess
 from ornstein.processes.gaussian import EDM
 from ornstein.processes.torus import Torus
 from ornstein.samplers.base import DenoisingSampler, simulate
-from ornstein.samplers.grids import karras
 from ornstein.samplers.table import SAMPLERS
 from ornstein.testing import exact
 from ornstein.testing.conformance.compare import close, near_zero, require
+from ornstein.testing.conformance.problems import coordinates, fine_grid, gaussian_on, plain_grid, problem_on
 from ornstein.testing.conformance.times import name
 from ornstein.testing.exact.problem import Problem
 from ornstein.testing.order import evaluations_per_step, exact_law, measured_order, sampled_law
@@ -53,21 +53,6 @@ def check_sampler(kind: Kind, processes: Sequence[Process]) -> None:
             check(kind, process)
 
 
-def problem_on(process: Process) -> Problem:
-    """Two coordinates of data whose posterior is exact, by the kind of process."""
-    if isinstance(process, GaussianProcess):
-        return exact.gmm8(process, std=0.25)
-    if isinstance(process, CategoricalProcess):
-        k = process.states
-        probs = torch.arange(1, 2 * k + 1, dtype=torch.float64).reshape(2, k)
-        if float(process.limit[-1]) == 1:
-            probs[:, -1] = 0  # data hold no masks
-        return exact.categorical(process, probs)
-    if isinstance(process, Torus):
-        return exact.wrapped_normal(process, torch.tensor([0.86, -2.9]), torch.tensor([0.4, 0.7]))
-    raise CapabilityError(f"there is no exact problem for {type(process).__name__}; check its samplers on your own")
-
-
 def _title(kind: Kind, process: Process) -> str:
     return f"{kind.__name__} on {name(process)}"
 
@@ -77,12 +62,6 @@ def _run(sampler: DenoisingSampler, problem: Problem, seeds: Sequence[int], grid
     rng = Rng(seeds)
     x = problem.process.prior((len(rng), *problem.shape)).sample(rng)
     return simulate(sampler, x.double() if x.is_floating_point() else x, grid, rng)
-
-
-def _grid(sampler: DenoisingSampler, problem: Problem, steps: int) -> Tensor:
-    """Equal steps from where the sampler starts to t_min, then 0."""
-    low = problem.process.t_min
-    return torch.cat([torch.linspace(sampler.start(), low, steps, dtype=torch.float64), torch.zeros(1).double()])
 
 
 def _fits(kind: Kind, process: Process) -> bool:
@@ -96,8 +75,11 @@ def check_order(kind: Kind, process: Process) -> None:
     """
     if not (_fits(kind, process) and isinstance(process, GaussianProcess)):
         return
-    problem = exact.gaussian(process, 0.7, 0.25)
-    ends = 0.9 * process.t_max, max(0.1, float(process.time(torch.tensor(math.log(25.0), dtype=torch.float64))))
+    problem = gaussian_on(process)
+    low = 0.1
+    if not coordinates(process):  # where sigma is far below the data's deviation, leading terms of errors vanish
+        low = max(low, float(process.time(torch.tensor(math.log(25.0), dtype=torch.float64))))
+    ends = 0.9 * process.t_max, low
     plain = measured_order(kind, problem, ends=ends, denoiser=exact.MeanOnly(problem.denoiser))
     full = measured_order(kind, problem, ends=ends)
     for what, order in (("the mean of x_0", plain), ("the whole posterior", full)):
@@ -111,12 +93,12 @@ def check_law(kind: Kind, process: Process) -> None:
     """Small steps reach the data's mean and deviation, read off without random draws, and halving them comes closer."""
     if not (_fits(kind, process) and isinstance(process, GaussianProcess)):
         return
-    problem = exact.gaussian(process, 0.7, 0.25)
+    problem = gaussian_on(process)
     sampler = kind(problem.denoiser)
     data = exact_law(problem, 0.0)
     errors = []
     for steps in (64, 256):
-        law = sampled_law(sampler, problem, karras(process, steps, sampler.start()))
+        law = sampled_law(sampler, problem, fine_grid(sampler, problem, steps))
         errors.append(law.distance(data))
     # What remains is the step from t_min to 0, which no number of steps makes smaller.
     require(errors[1] < 0.05, f"{_title(kind, process)}: mean and deviation are {errors[1]:.3f} off after 256 steps")
@@ -134,7 +116,7 @@ def check_draws(kind: Kind, process: Process) -> None:
     n = 800
     sampler = kind(problem.denoiser)
     steps = 24 if isinstance(process, CategoricalProcess) else 96
-    grid = karras(process, steps, sampler.start()) if isinstance(process, Affine) else _grid(sampler, problem, steps)
+    grid = fine_grid(sampler, problem, steps)
     got, data = _run(sampler, problem, range(n), grid), problem.sample(Rng(range(n, 2 * n)), n)
     if isinstance(process, CategoricalProcess):
         k = process.states
@@ -184,7 +166,7 @@ def check_stateless(kind: Kind, process: Process) -> None:
         return
     problem = problem_on(process)
     sampler = kind(problem.denoiser)
-    grids = [_grid(sampler, problem, 8), _grid(sampler, problem, 11)]
+    grids = [plain_grid(sampler, problem, 8), plain_grid(sampler, problem, 11)]
     seeds = [range(3), range(40, 45)]
     alone = [_run(kind(problem.denoiser), problem, s, g) for s, g in zip(seeds, grids, strict=True)]
     with ThreadPoolExecutor(2) as pool:
@@ -237,7 +219,7 @@ def check_last_step(kind: Kind, process: Process) -> None:
         return
     problem = problem_on(process)
     sampler = kind(problem.denoiser)
-    for grid in (torch.tensor([sampler.start(), 0.0]), _grid(sampler, problem, 4)):
+    for grid in (torch.tensor([sampler.start(), 0.0]), plain_grid(sampler, problem, 4)):
         x = _run(sampler, problem, range(5), grid)
         require(x.shape == (5, *problem.shape), f"{_title(kind, process)}: a run to t = 0 has shape {tuple(x.shape)}")
         if x.is_floating_point():
@@ -254,7 +236,7 @@ def check_float32(kind: Kind, process: Process) -> None:
     sampler = kind(problem.denoiser)
     rng = Rng(range(8))
     x = process.prior((8, *problem.shape)).sample(rng)
-    grid = _grid(sampler, problem, 20)
+    grid = plain_grid(sampler, problem, 20)
     low = simulate(sampler, x.float(), grid, _Same(range(8)))
     high = simulate(sampler, x.double(), grid, _Same(range(8)))
     require(low.dtype == torch.float32, f"{_title(kind, process)}: a float32 run ends in {low.dtype}")
