@@ -36,6 +36,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="do the finished parts anew")
 
 
+MEASURED = 1000
+"""Samples that are drawn to be measured; as many as there are test digits."""
+
+SHOWN = 100
+"""Of them, in the picture."""
+
 MADE = ("fashion-mnist.png", "training.json", "digits.png", "scores.json", "report.html")
 """Files of the demo in its folder, beside ``run/``: what --again removes."""
 
@@ -164,13 +170,13 @@ def _measure(out: Path) -> dict[str, Any]:
     from ornstein.recipes.samples import image_grid, png_info
 
     system = load(out / "run")
-    n = 1000
+    n = MEASURED
     with Progress("(c) sampling the trained model") as bar:
         samples = system.sample(
             n, seed=0, steps=12, sampler="dpmpp_2m", batch=250, on_step=lambda s: bar.update((s.index + 1) / s.total)
         )
-    shown = {**samples.provenance, "seeds": [0, 99]}
-    image_grid(samples.bytes[:100], columns=10, zoom=2).save(out / "digits.png", pnginfo=png_info(shown))
+    shown = {**samples.provenance, "seeds": [samples.seeds[0], samples.seeds[:SHOWN][-1]]}
+    image_grid(samples.bytes[:SHOWN], columns=10, zoom=2).save(out / "digits.png", pnginfo=png_info(shown))
     train, test = open_data("digits"), open_data("digits", split="test")
     reference = torch.from_numpy(test.x.copy())
     extractor = ClassifierFeatures("digits")
@@ -185,15 +191,8 @@ def _measure(out: Path) -> dict[str, Any]:
         train=base,
         about=samples.provenance,
     )
-    assert train.labels is not None
-    real = evaluate(
-        torch.from_numpy(train.x[:n].copy()),
-        reference,
-        metrics=metrics,
-        extractor=extractor,
-        labels=torch.from_numpy(train.labels[:n].copy()),
-        train=base,
-    )
+    first = train[:n]
+    real = evaluate(first.x, reference, metrics=metrics, extractor=extractor, labels=first.cond["label"], train=base)
     noise = torch.randint(
         0, 256, (n, *samples.bytes.shape[1:]), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )

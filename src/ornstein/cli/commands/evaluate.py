@@ -53,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
             raise unknown("metric", name, METRICS)
     begin = time.monotonic()
     system = _system(args.what)
-    given = None if system is not None else _pictures(args.what)
-    channels, size, _ = system.shape if system is not None else given.shape
+    given: Any = _pictures(args.what) if system is None else None
+    channels, size, _ = (given if system is None else system).shape
     reference, split = _reference(args.against, args.split, size, channels)
     extractor = extractor_for(reference.name, channels)
-    classes = system.classes if system is not None else given.classes
+    classes = (given if system is None else system).classes
     comparable = bool(extractor.classes) and tuple(extractor.classes) == tuple(classes)
     if "label_agreement" in names and not comparable:
         raise DataError(
