@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import re
+import errno
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import TextIO
 
 from ornstein import __version__
+from ornstein.cli.output import red, say
+from ornstein.cli.parser import Parser
 from ornstein.core.errors import OrnsteinError, UsageError, suggest
 
 COMMANDS: dict[str, str] = {
     "list": "the recipes and the bundled models",
-    "show": "one recipe: paper, equations, config, claim, what was measured",
+    "show": "one recipe: paper, equations, config, claim",
     "cite": "BibTeX of a recipe",
     "train": "train a recipe on data",
     "sample": "draw samples from a bundled model or a run",
@@ -24,41 +28,36 @@ COMMANDS: dict[str, str] = {
     "demo": "a tour in a few minutes: sample, train, measure, report",
     "env": "versions, threads, devices, folders",
 }
-"""Each is a module of ``ornstein.cli.commands`` with ``add(parser)`` and ``run(args) -> int``."""
+"""Each is a module of ``ornstein.cli.commands`` with ``EXAMPLES``, ``add(parser)`` and ``run(args) -> int``."""
 
+STOPPED = 130
+"""The exit code after Ctrl-C, as shells have it."""
 
-class Parser(argparse.ArgumentParser):
-    """argparse, whose errors suggest the nearest option or command and are raised rather than printed.
-
-    argparse and not tyro: importing tyro takes longer than the whole of ``ornstein --help`` may.
-    """
-
-    def error(self, message: str) -> NoReturn:
-        known = [o for a in self._actions for o in a.option_strings]
-        if found := re.search(r"unrecognized arguments: (\S+)", message):
-            name = found[1].split("=")[0]
-            raise UsageError(f"unknown option '{name}': {suggest(name, known)}; see {self.prog} --help")
-        raise UsageError(f"{message}; see {self.prog} --help")
+_OF_THE_MACHINE = {
+    errno.EACCES, errno.EDQUOT, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOSPC, errno.ENOTDIR, errno.EPERM,
+    errno.EROFS,
+}  # fmt: skip
 
 
 def build_parser(command: str | None) -> Parser:
-    """The top parser, with the options of ``command`` only: the others are not imported."""
-    lines = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
-    top = Parser(
-        prog="ornstein",
-        description="Train, sample, measure and explain diffusion models.",
-        epilog=f"commands:\n{lines}\n\nexample:\n  ornstein sample fashion-mnist -n 64 --steps 10 -o out\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="ornstein COMMAND [options]",
-        allow_abbrev=False,
-    )
-    top.add_argument("--version", action="version", version=f"ornstein {__version__}")
+    """The parser of one command, or of ``ornstein`` alone: the modules of other commands are not imported."""
     if command is None:
+        lines = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+        top = Parser(
+            prog="ornstein",
+            description="Train, sample and measure diffusion models.",
+            epilog=f"commands:\n{lines}\n\nexamples:\n  ornstein sample fashion-mnist -n 64 --steps 10 -o out\n"
+            "  ornstein train --help\n",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            usage="ornstein COMMAND [options]",
+            allow_abbrev=False,
+        )
+        top.add_argument("--version", action="version", version=f"ornstein {__version__}")
         return top
     module = import_module(f"ornstein.cli.commands.{command}")
     parser = Parser(
         prog=f"ornstein {command}",
-        description=COMMANDS[command].capitalize() + ".",
+        description=COMMANDS[command][0].upper() + COMMANDS[command][1:] + ".",
         epilog=module.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -70,29 +69,61 @@ def build_parser(command: str | None) -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C."""
+    """Run a command. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.
+
+    What a user can mend is one message on standard error; any other exception is a defect and keeps its traceback.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        if not words or words[0].startswith("-"):
-            parser = build_parser(None)
-            parser.parse_args(words)
-            parser.print_help()
-            return 0
-        command, rest = words[0], words[1:]
-        if command not in COMMANDS:
-            raise UsageError(f"unknown command '{command}': {suggest(command, COMMANDS)}; see ornstein --help")
-        args = build_parser(command).parse_args(rest)
-        return int(args.run(args))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", category=UserWarning, module=r"ornstein\b")
+            warnings.showwarning = _show_warning
+            return _run(words)
     except OrnsteinError as e:
-        print(f"{_red('error:')} {e}", file=sys.stderr)
+        say(f"{red('error:')} {e}")
         return e.exit_code
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
+        say("stopped")
+        return STOPPED
     except BrokenPipeError:  # the reader of our output has gone: `ornstein list | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush fails as well
+        return 1
+    except OSError as e:
+        if e.errno not in _OF_THE_MACHINE:
+            raise
+        say(f"{red('error:')} {e.filename or 'the disk'}: {e.strerror}; free or choose another place")
         return 1
 
 
-def _red(text: str) -> str:
-    return f"\033[31m{text}\033[0m" if sys.stderr.isatty() else text
+def _run(words: list[str]) -> int:
+    if not words or words[0].startswith("-"):
+        parser = build_parser(None)
+        try:
+            parser.parse_args(words)
+        except SystemExit as e:  # --help and --version have printed
+            return int(e.code or 0)
+        parser.print_help()
+        return 0
+    command, rest = words[0], words[1:]
+    if command not in COMMANDS:
+        raise UsageError(f"unknown command '{command}': {suggest(command, COMMANDS)}; see ornstein --help")
+    try:
+        args = build_parser(command).parse_args(rest)
+    except SystemExit as e:
+        return int(e.code or 0)
+    return int(args.run(args))
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Ours are meant for the user, and need no place in the code."""
+    if category.__module__.startswith("ornstein"):
+        say(f"warning: {message}")
+    else:
+        say(warnings.formatwarning(message, category, filename, lineno, line).rstrip())

@@ -60,6 +60,7 @@ def read_folder(
     strict: bool = False,
     crop: Crop = "center",
     progress: Callable[[int, int], None] | None = None,
+    exclude: frozenset[str] = frozenset(),
 ) -> tuple[Images, Report]:
     """All pictures below ``path`` as ``size`` x ``size``, in the order of their paths.
 
@@ -71,6 +72,7 @@ def read_folder(
         strict: refuse a file that cannot be read, instead of skipping it with a :class:`DataWarning` at the end.
         crop: ``center`` takes the central square, ``squash`` deforms the whole picture into one.
         progress: called with the number of files done and of all files.
+        exclude: names of files that are passed over.
 
     Raises:
         DataError: no such folder, no pictures in it, none that can be read, or (``strict``) one that cannot.
@@ -80,7 +82,7 @@ def read_folder(
     if channels not in (None, 1, 3):
         raise UsageError(f"channels must be 1 (grey), 3 (colour) or None (as the pictures are), got {channels}")
     path = Path(path)
-    listing = list_folder(path)
+    listing = list_folder(path, exclude)
     total = len(listing.files)
     x = np.empty((total, channels or 3, size, size), dtype=np.uint8)
     kept: list[int] = []
@@ -124,7 +126,7 @@ def read_folder(
     return Images(x, labels, listing.classes, name, source=str(path)), report
 
 
-def list_folder(path: Path) -> Listing:
+def list_folder(path: Path, exclude: frozenset[str] = frozenset()) -> Listing:
     """Find the pictures of a folder without opening them."""
     if not path.exists():
         raise DataError(f"no folder {path}; check the path")
@@ -134,6 +136,8 @@ def list_folder(path: Path) -> Listing:
     ignored: list[Path] = []
     groups: dict[str, list[Path]] = {}
     for entry in visible(path):
+        if entry.name in exclude:
+            continue
         if not entry.is_dir():
             (loose if _is_picture(entry) else ignored).append(entry)
             continue

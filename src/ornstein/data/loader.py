@@ -38,7 +38,7 @@ class Loader:
         if len(images) < batch:
             raise DataError(
                 f"'{images.name}' has {len(images)} images, fewer than a batch of {batch}; "
-                f"lower the batch to {len(images)} or less, or add images"
+                f"lower the batch to {len(images)} or less (batch={len(images)} among the recipe's settings), or add images"
             )
         self.images, self.batch, self.seed, self.flip = images, batch, seed, flip
         self.rank, self.world = rank, world

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ from ornstein.recipes.system import System
 from ornstein.training.checkpoint import (
     PICKLES,
     Checkpoint,
+    CheckpointWarning,
     checkpoints,
     latest_checkpoint,
     load_checkpoint,
-    read_manifest,
     refuse_pickle,
     save_checkpoint,
     sha256,
@@ -29,6 +30,8 @@ from ornstein.training.checkpoint import (
 from ornstein.training.fit import Engine, Progress, Result, fit
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
+
+_ENDLESS = 10**9  # steps of a run that the clock alone ends
 
 
 def recipes() -> list[Card]:
@@ -110,26 +113,26 @@ def train(
     """
     run = Path(out)
     card = registry.card(name)
-    existing = bool(checkpoints(run))
-    if resume and not existing:
-        raise CheckpointError(f"{run} holds no run to resume; leave out --resume to start one")
-    if existing:
-        meta = (
-            read_manifest(checkpoints(run)[-1])["meta"] if (checkpoints(run)[-1] / "manifest.json").is_file() else None
-        )
-        if meta and meta["recipe"] != name:
-            raise CheckpointError(f"{run} is a run of recipe '{meta['recipe']}', not '{name}'; choose another out")
-    if resume is False and existing:
-        raise CheckpointError(f"{run} holds a run already: resume it (--resume), or choose another out")
-    images = open_data(data, size=size, strict=strict)
+    found = _existing(run, name, resume)
+    given = dict(settings or {})
+    if steps is not None:
+        given["steps"] = steps
+    asked = make_config(card.config, given)  # an unknown field is found before the data are read
     fields = {f.name for f in dataclasses.fields(card.config)}
+    old = make_config(card.config, _meta(found)[1]) if found is not None else None
+    size = size if size is not None else _wish("size", given, asked, old)
+    images = open_data(data, size=size, channels=_wish("channels", given, asked, old), strict=strict)
     from_data = {k: v for k, v in data_settings(images).items() if k in fields}
-    given = {**from_data, **(settings or {}), **({"steps": steps} if steps is not None else {})}
-    config = make_config(card.config, given)
-    if existing:
-        config = _resumed_config(run, card, config, settings or {}, steps)
-    elif minutes is not None and steps is None and "steps" not in (settings or {}):
-        config = dataclasses.replace(config, steps=10**9)  # the clock alone ends it
+    if "size" in given and asked.size != from_data["size"]:
+        raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
+    config = make_config(card.config, {**from_data, **given})
+    clock = minutes is not None and "steps" not in given
+    if found is not None:
+        config = _resumed_config(run, old, config, given)
+        if minutes is None and "steps" not in given:
+            minutes = found.meta.get("minutes")
+    if clock:
+        config = dataclasses.replace(config, steps=_ENDLESS)
     try:
         run.mkdir(parents=True, exist_ok=True)
         (run / "config.json").write_text(
@@ -144,6 +147,7 @@ def train(
         system = card.build(config)
         loader = Loader(images, config.batch, seed, config.flip)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
+        meta["minutes"] = minutes
         engine = Engine(
             run=run,
             meta=meta,
@@ -152,7 +156,7 @@ def train(
             minutes=minutes,
             ema_half_life=config.ema_half_life,
             save_every_seconds=save_seconds,
-            resume=existing,
+            resume=found is not None,
             on_step=on_step,
             on_save=(lambda step: on_save(system, step)) if on_save is not None else None,
         )
@@ -165,24 +169,52 @@ def _about(images: Images) -> dict[str, Any]:
     return {"name": images.name, "images": len(images), "source": images.source, "hash": images.content_hash}
 
 
-def _resumed_config(run: Path, card: Card, config: Any, settings: Mapping[str, Any], steps: int | None) -> Any:
-    """The config of the run that is resumed; only the length of training may change."""
+def _existing(run: Path, name: str, resume: bool | None) -> Checkpoint | None:
+    """The latest whole checkpoint of the run in this folder, without its tensors; None where there is no run."""
+    if not checkpoints(run):
+        if resume:
+            raise CheckpointError(f"{run} holds no run to resume; leave out --resume to start one")
+        return None
+    if resume is False:
+        raise CheckpointError(f"{run} holds a run already: resume it (--resume), or choose another out")
     found, torn = latest_checkpoint(run, parts=())
     if found is None:
         raise CheckpointError(f"no checkpoint of {run} can be read: " + "; ".join(torn))
-    old = make_config(card.config, found.meta["config"])
-    asked = {k: getattr(config, k) for k in settings if k != "steps"}
-    for key, value in asked.items():
-        if getattr(old, key) != value:
+    recipe = _meta(found)[0]
+    if recipe != name:
+        raise CheckpointError(f"{run} is a run of recipe '{recipe}', not '{name}'; choose another out")
+    return found
+
+
+def _wish(name: str, given: Mapping[str, Any], asked: Any, old: Any) -> int | None:
+    """What the data are to be brought to: what was asked for, else what the resumed run had, else as they are."""
+    return getattr(asked, name) if name in given else getattr(old, name, None)
+
+
+def _resumed_config(run: Path, old: Any, config: Any, given: Mapping[str, Any]) -> Any:
+    """The config of the run that is resumed; only the length of training may change."""
+    for key in given:
+        if key != "steps" and getattr(old, key) != getattr(config, key):
             raise CheckpointError(
-                f"{run} was started with {key}={getattr(old, key)!r} and cannot go on with {value!r}; choose another out"
+                f"{run} was started with {key}={getattr(old, key)!r} and cannot go on with {getattr(config, key)!r}; "
+                "choose another out"
             )
     for key in ("size", "channels", "classes"):
-        if getattr(old, key) != getattr(config, key):
+        # classes () may be the user's wish on labelled data
+        if getattr(old, key, None) != getattr(config, key, None) and key not in given and getattr(old, key):
             raise CheckpointError(
-                f"{run} was trained on data of {key} {getattr(old, key)!r}, this data has {getattr(config, key)!r}"
+                f"{run} was trained on data of {key} {getattr(old, key)!r}, this data has {getattr(config, key)!r}; "
+                "give the same data, or choose another out"
             )
-    return dataclasses.replace(old, steps=steps) if steps is not None else old
+    return dataclasses.replace(old, steps=config.steps) if "steps" in given else old
+
+
+def _meta(found: Checkpoint) -> tuple[str, dict[str, Any]]:
+    """The recipe and the config that a checkpoint names."""
+    try:
+        return str(found.meta["recipe"]), dict(found.meta["config"])
+    except (KeyError, TypeError, ValueError) as e:
+        raise CheckpointError(f"{found.path} names no recipe and config: it was not written by ornstein train") from e
 
 
 def _quiet(system: System) -> None:
@@ -222,6 +254,8 @@ def load(what: str | Path) -> System:
     if found is None:
         detail = "; ".join(torn) if torn else "it has no checkpoints"
         raise CheckpointError(f"{path} cannot be loaded: {detail}")
+    for note in torn:
+        warnings.warn(f"passed over a damaged checkpoint: {note}", CheckpointWarning, stacklevel=2)
     return _restore(found)
 
 
@@ -231,13 +265,14 @@ def bundled_models() -> list[str]:
 
 
 def _restore(found: Checkpoint) -> System:
+    recipe, config = _meta(found)
     try:
-        card = registry.card(found.meta["recipe"])
+        card = registry.card(recipe)
     except UsageError as e:
         raise CheckpointError(f"{found.path} was made by a recipe that is not here: {e}") from e
     with torch.random.fork_rng(devices=[]):
-        system = card.build(make_config(card.config, found.meta["config"]))
-    tensors = {**found.parts["model"], **found.parts.get("ema", {})}
+        system = card.build(make_config(card.config, config))
+    tensors = {**found.parts.get("model", {}), **found.parts.get("ema", {})}
     modules = system.modules
     own = modules.state_dict()
     odd = sorted(set(own) ^ set(tensors)) or sorted(k for k in own if own[k].shape != tensors[k].shape)

@@ -26,6 +26,10 @@ MANIFEST = "manifest.json"
 PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 
 
+class CheckpointWarning(UserWarning):
+    """A checkpoint that is damaged was passed over; the one before it is used."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What was saved: tensors by part, and the meta data."""

@@ -210,6 +210,9 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
                 stage.data.restore(state["data"])
             if step - stage_start >= stage.steps:
                 continue
+            if engine.minutes is not None and elapsed() >= 60 * engine.minutes:
+                reason = "minutes"  # all used up before: a resumed run makes no further step
+                break
             for batch in stage.data:
                 batch = batch.to(engine.device)
                 local = step - stage_start + 1

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 from ornstein.cli.commands.train import strip
-from ornstein.cli.output import Progress, say
-from ornstein.core.errors import CheckpointError
+from ornstein.cli.output import Progress, emit, red, require_folder, say
+from ornstein.core.errors import CheckpointError, UsageError
 
-EXAMPLES = "examples:\n  ornstein demo\n  ornstein demo --minutes 1 --out demo\n"
+EXAMPLES = "examples:\n  ornstein demo\n  ornstein demo --minutes 5 --out demo --again\n"
 
 TRAINING = {
     "widths": "32,64",
@@ -34,67 +36,87 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="do the finished parts anew")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Four parts, each skipped when its result is there already."""
-    import shutil
+MEASURED = 1000
+"""Samples that are drawn to be measured; as many as there are test digits."""
 
-    out: Path = args.out
+SHOWN = 100
+"""Of them, in the picture."""
+
+MADE = ("fashion-mnist.png", "training.json", "digits.png", "scores.json", "report.html")
+"""Files of the demo in its folder, beside ``run/``: what --again removes."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Four parts, each passed over when its result is there already."""
+    if not 0 < args.minutes < math.inf:
+        raise UsageError(f"--minutes must be positive, got {args.minutes:g}")
+    out = require_folder(args.out)
     if args.again:
-        shutil.rmtree(out, ignore_errors=True)
-    grid = _bundled(out)
+        _forget(out)
+    missing = None
+    grid: Path | None = None
+    try:
+        grid = _bundled(out)
+    except CheckpointError as e:
+        missing = str(e)
+        say(f"(a) {red('error:')} {missing}")
     record = _train(out, args.minutes)
     scores = _measure(out)
     report = _report(out, grid, record, scores)
+    pictures = [str(p) for p in (grid, out / "digits.png") if p is not None]
+    run_folder = out / "run"
     lines = [
         "",
-        f"pictures    {grid}",
-        f"            {out / 'digits.png'}",
-        f"run folder  {out / 'run'}",
+        *(f"{'pictures' if i == 0 else '':<12}{p}" for i, p in enumerate(pictures)),
+        f"run folder  {run_folder}",
         f"report      {report}",
         "",
         "next:",
         "  ornstein sample fashion-mnist -n 64 --label sneaker --steps 12 -o sneakers",
-        f"  ornstein train edm --data digits --minutes {2 * args.minutes:g} --out {out / 'run'} --resume",
+        f"  ornstein train edm --data digits --minutes {2 * args.minutes:g} --out {run_folder} --resume",
         "  ornstein train edm --data YOUR/PICTURES --size 32 --minutes 5 --out runs/mine",
         "  ornstein list",
     ]
-    say("\n".join(lines))
-    if args.json:
-        print(
-            json.dumps({"grid": str(grid), "run": str(out / "run"), "report": str(report), "scores": scores}, indent=1)
-        )
-    return 0
+    about = {"pictures": pictures, "run": str(run_folder), "report": str(report), "scores": scores, "missing": missing}
+    emit(args, about, "\n".join(lines))
+    return 0 if missing is None else 1
+
+
+def _forget(out: Path) -> None:
+    """Remove what an earlier demo made, and nothing else that may lie in the folder."""
+    for name in MADE:
+        (out / name).unlink(missing_ok=True)
+    if (out / "run" / "config.json").is_file():
+        shutil.rmtree(out / "run")
 
 
 def _bundled(out: Path) -> Path:
     """(a) 10 x 10 samples of the bundled model, a row for each class, its name beside it."""
     path = out / "fashion-mnist.png"
     if path.exists():
-        say(f"(a) {path} is there")
+        say(f"(a) {path} is there already")
         return path
-    from ornstein.recipes.house import bundled_models, load
-
-    if "fashion-mnist" not in bundled_models():
-        raise CheckpointError(
-            "the bundled model 'fashion-mnist' is missing from this installation; install ornstein anew"
-        )
-    system = load("fashion-mnist")
-    labels = [name for name in system.classes for _ in range(10)]
-    with Progress("(a) sampling the bundled model") as bar:
-        samples = system.sample(
-            100,
-            seed=0,
-            batch=100,
-            label=labels,
-            on_step=lambda s: bar.update((s.index + 1) / s.total, f"step {s.index + 1}"),
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    from ornstein.recipes import house
     from ornstein.recipes.samples import labelled_grid, png_info
 
+    if "fashion-mnist" not in house.bundled_models():
+        raise CheckpointError(
+            f"the weights of the bundled model are missing: no model in {house.WEIGHTS / 'fashion-mnist'}. "
+            "Restore that folder from the repository; the rest of the demo goes on without it"
+        )
+    system = house.load("fashion-mnist")
+    with Progress("(a) sampling the bundled model", every=15) as bar:
+        samples = system.sample(
+            10 * len(system.classes),
+            seed=0,
+            batch=100,
+            label=[name for name in system.classes for _ in range(10)],
+            on_step=lambda s: bar.update((s.index + 1) / s.total, f"step {s.index + 1}"),
+        )
     labelled_grid(samples.bytes, list(system.classes), columns=10, zoom=2).save(
-        path, pnginfo=png_info(samples.provenance)
+        path, pnginfo=png_info(samples.provenance | {"seeds": [samples.seeds[0], samples.seeds[-1]]})
     )
-    say(f"(a) 100 samples of the bundled model: {path}")
+    say(f"(a) {len(samples)} samples of the bundled model: {path}")
     return path
 
 
@@ -104,7 +126,7 @@ def _train(out: Path, minutes: float) -> dict[str, Any]:
 
     run, done = out / "run", out / "training.json"
     if done.exists():
-        say(f"(b) {run} is there")
+        say(f"(b) {run} is there already")
         return dict(json.loads(done.read_text()))
     existing = (run / "checkpoints").is_dir() and any((run / "checkpoints").iterdir())
     with Progress(f"(b) training on digits for {minutes:g} minutes", every=15) as bar:
@@ -120,6 +142,7 @@ def _train(out: Path, minutes: float) -> dict[str, Any]:
             on_save=lambda system, step: strip(system, run / "samples" / f"step-{step:07d}.png"),
         )
     if result.reason not in ("steps", "minutes"):
+        say(f"(b) stopped at step {result.step} and saved; the same command goes on from there")
         raise KeyboardInterrupt
     record = {
         "steps": result.step,
@@ -136,7 +159,7 @@ def _measure(out: Path) -> dict[str, Any]:
     """(c) samples of the trained model, measured beside two references: real training digits and noise."""
     done = out / "scores.json"
     if done.exists():
-        say(f"(c) {done} is there")
+        say(f"(c) {done} is there already")
         return dict(json.loads(done.read_text()))
     import torch
 
@@ -144,14 +167,16 @@ def _measure(out: Path) -> dict[str, Any]:
     from ornstein.evaluation import evaluate
     from ornstein.evaluation.features import ClassifierFeatures
     from ornstein.recipes.house import load
+    from ornstein.recipes.samples import image_grid, png_info
 
     system = load(out / "run")
-    n = 1000
+    n = MEASURED
     with Progress("(c) sampling the trained model") as bar:
         samples = system.sample(
             n, seed=0, steps=12, sampler="dpmpp_2m", batch=250, on_step=lambda s: bar.update((s.index + 1) / s.total)
         )
-    samples.save_grid(out / "digits.png", columns=10, zoom=2) if n <= 100 else _first(samples, 100, out / "digits.png")
+    shown = {**samples.provenance, "seeds": [samples.seeds[0], samples.seeds[:SHOWN][-1]]}
+    image_grid(samples.bytes[:SHOWN], columns=10, zoom=2).save(out / "digits.png", pnginfo=png_info(shown))
     train, test = open_data("digits"), open_data("digits", split="test")
     reference = torch.from_numpy(test.x.copy())
     extractor = ClassifierFeatures("digits")
@@ -166,15 +191,8 @@ def _measure(out: Path) -> dict[str, Any]:
         train=base,
         about=samples.provenance,
     )
-    assert train.labels is not None
-    real = evaluate(
-        torch.from_numpy(train.x[:n].copy()),
-        reference,
-        metrics=metrics,
-        extractor=extractor,
-        labels=torch.from_numpy(train.labels[:n].copy()),
-        train=base,
-    )
+    first = train[:n]
+    real = evaluate(first.x, reference, metrics=metrics, extractor=extractor, labels=first.cond["label"], train=base)
     noise = torch.randint(
         0, 256, (n, *samples.bytes.shape[1:]), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
@@ -188,13 +206,7 @@ def _measure(out: Path) -> dict[str, Any]:
     return scores
 
 
-def _first(samples: Any, n: int, path: Path) -> None:
-    from ornstein.recipes.samples import image_grid, png_info
-
-    image_grid(samples.bytes[:n], columns=10, zoom=2).save(path, pnginfo=png_info(samples.provenance))
-
-
-def _report(out: Path, grid: Path, record: dict[str, Any], scores: dict[str, Any]) -> Path:
+def _report(out: Path, grid: Path | None, record: dict[str, Any], scores: dict[str, Any]) -> Path:
     """(d) one page."""
     from PIL import Image
 
@@ -207,16 +219,15 @@ def _report(out: Path, grid: Path, record: dict[str, Any], scores: dict[str, Any
     rows = [(k, *(f"{scores[c][k]:.4g}" if k in scores[c] else "" for c in columns), PREFERS.get(k, "")) for k in names]
     strips = sorted((out / "run" / "samples").glob("step-*.png"))
     shown = strips[:: max(len(strips) // 4, 1)][:5]
+    caption = "Fashion-MNIST, ten samples of each class, seeds 0 to 99"
+    bundled = [] if grid is None else [Section("The bundled model", [Picture(caption, Image.open(grid))])]
     protocol = {k: v for k, v in scores["protocol"].items() if k not in ("config", "weights")}
     return html_report(
         out / "report.html",
         title="Ornstein: a first run",
         lead=f"{record['parameters']:,} parameters, {record['images']:,} images seen in {record['seconds']} seconds of training.",
         sections=[
-            Section(
-                "The bundled model",
-                [Picture("Fashion-MNIST, ten samples of each class, seeds 0 to 99", Image.open(grid))],
-            ),
+            *bundled,
             Section(
                 "A model trained from scratch on this machine",
                 [

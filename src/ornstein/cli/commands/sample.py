@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ornstein.cli.output import Progress, emit
+from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError
 
 EXAMPLES = """examples:
@@ -19,7 +19,7 @@ EXAMPLES = """examples:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """What to sample, how many, how."""
-    parser.add_argument("what", help="a bundled model, a run folder or a checkpoint folder")
+    parser.add_argument("what", help="a bundled model, a run folder or a checkpoint folder: see ornstein list")
     add_sampling(parser)
     parser.add_argument("-n", type=int, default=16, help="how many (default 16)")
     parser.add_argument("--label", help="a class name or number (default: the classes in turn)")
@@ -46,62 +46,89 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fast", action="store_true", help="bf16 network calls: quicker, not equal to the last digit")
 
 
-def draw(args: argparse.Namespace, system: Any, n: int, **conditions: Any) -> Any:
-    """Sample with a progress bar."""
-    if n < 1:
-        raise UsageError(f"-n must be at least 1, got {n}")
-    if args.steps is not None and args.steps < 1:
-        raise UsageError(f"--steps must be at least 1, got {args.steps}")
-    if args.seed < 0:
-        raise UsageError(f"--seed must be >= 0, got {args.seed}")
-    system.to(args.device)
+LARGEST_SEED = 2**63 - 1
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse impossible numbers before anything is loaded."""
+    for name in ("n", "steps", "batch"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{'-n' if name == 'n' else '--' + name} must be at least 1, got {value}")
+    if not 0 <= args.seed <= LARGEST_SEED - args.n:
+        raise UsageError(f"--seed must lie in 0 .. {LARGEST_SEED - args.n}, got {args.seed}")
+
+
+def draw(args: argparse.Namespace, system: Any, conditions: dict[str, Any]) -> tuple[Any, float]:
+    """``args.n`` samples, with a progress bar; and how often the network was evaluated for each."""
+    from ornstein.cli.device import require_device
+
+    system.to(require_device(args.device))
     if args.fast:
         system.fast()
-    batches = -(-n // max(args.batch, 1))
-    done = 0
+    batches = -(-args.n // args.batch)
+    done, rows = 0, 0
 
-    with Progress(f"sampling {n}") as bar:
+    def count(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal rows
+        rows += len(inputs[0])
+
+    with Progress(f"sampling {args.n}") as bar:
 
         def on_step(step: Any) -> None:
             nonlocal done
             done += 1
             bar.update(done / (batches * step.total), f"step {step.index + 1}/{step.total}")
 
-        return system.sample(
-            n,
-            steps=args.steps,
-            seed=args.seed,
-            sampler=args.sampler,
-            grid=args.grid,
-            guidance=args.guidance,
-            batch=args.batch,
-            on_step=on_step,
-            **conditions,
-        )
+        # Counted, not computed: guidance doubles the rows, and Heun's last step takes one evaluation, not two.
+        hook = system.denoiser.register_forward_hook(count)
+        try:
+            samples = system.sample(
+                args.n,
+                steps=args.steps,
+                seed=args.seed,
+                sampler=args.sampler,
+                grid=args.grid,
+                guidance=args.guidance,
+                batch=args.batch,
+                on_step=on_step,
+                **conditions,
+            )
+        finally:
+            hook.remove()
+    return samples, rows / args.n
 
 
 def run(args: argparse.Namespace) -> int:
     """Sample and write the files."""
+    check(args)
     from ornstein.recipes.house import load
 
     system = load(args.what)
+    alone = args.out.suffix.lower() == ".png"
+    require_folder(args.out.parent if alone else args.out)
     begin = time.monotonic()
-    samples = draw(args, system, args.n, **({"label": args.label} if args.label is not None else {}))
+    samples, evaluations = draw(args, system, {} if args.label is None else {"label": args.label})
     seconds = time.monotonic() - begin
-    if args.out.suffix.lower() == ".png":
+    if alone:
         paths = [samples.save_grid(args.out, zoom=2)]
     else:
         paths = [*samples.save(args.out), samples.save_grid(args.out / "grid.png", zoom=2)]
     about = {
         "files": [str(p) for p in paths],
-        "seconds": round(seconds, 2),
+        "evaluations": evaluations,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(samples) / seconds, 2),
         **samples.provenance,
         "seeds": samples.seeds,
     }
+    made = samples.provenance
+    files = "" if alone else f"{args.out}: {len(paths) - 1} files\n"
     emit(
         args,
         about,
-        f"{len(samples)} samples in {seconds:.1f} s ({len(samples) / seconds:.1f} a second), "
-        f"{samples.provenance['sampler']} with {samples.provenance['steps']} steps\n{paths[-1]}",
+        f"{len(samples)} samples, {made['sampler']} with {made['steps']} steps on the {made['grid']} grid: "
+        f"{evaluations:g} network evaluations each, {seconds:.1f} s, {len(samples) / seconds:.1f} images/s\n"
+        f"{files}{paths[-1]}",
     )
     return 0

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import math
+import shlex
+import signal
 from pathlib import Path
 from typing import Any
 
-from ornstein.cli.output import Progress, emit, say
+from ornstein.cli.output import Progress, duration, emit, require_folder, say, write_log
 from ornstein.core.errors import UsageError
 
 EXAMPLES = """examples:
   ornstein train edm --data digits --minutes 2 --out runs/digits
   ornstein train ddpm --data photos/ --size 32 --minutes 5 --out runs/mine
-  ornstein train ddpm --data photos/ --size 32 --minutes 10 --out runs/mine --resume
-  ornstein train edm --data digits --set lr=1e-3 --set widths=32,64 --steps 500
+  ornstein train ddpm --data photos/ --minutes 10 --out runs/mine --resume
+  ornstein train edm --data digits --set lr=1e-3 --set widths=64,128 --steps 500
 """
 
 
@@ -27,10 +30,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--size", type=int, help="resize and crop to this many pixels (default: the data's own; 32 for a folder)"
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="a field of the recipe's config; repeatable"
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="a field of the recipe's config (ornstein show RECIPE lists them); repeatable",
     )
-    parser.add_argument("--minutes", type=float, help="stop after so much training in all")
-    parser.add_argument("--steps", type=int, help="stop after so many steps in all")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--minutes", type=float, help="stop after so much training in all")
+    budget.add_argument("--steps", type=int, help="stop after so many steps in all (default: the recipe's)")
     parser.add_argument("--out", type=Path, help="run folder (default runs/RECIPE-DATA)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--seed", type=int, default=0, help="of weights, data order and noise (default 0)")
@@ -42,11 +50,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def settings(pairs: list[str]) -> dict[str, str]:
     """``field=value`` pairs as a mapping."""
-    out = {}
+    out: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
             raise UsageError(f"--set takes field=value, got '{pair}'")
+        if name in out:
+            raise UsageError(f"--set {name} is given twice")
         out[name] = value
     return out
 
@@ -55,13 +65,18 @@ def run(args: argparse.Namespace) -> int:
     """Train, showing loss, speed and the time that remains."""
     if args.steps is not None and args.steps < 1:
         raise UsageError(f"--steps must be at least 1, got {args.steps}")
-    if args.minutes is not None and not args.minutes > 0:
+    if args.minutes is not None and not 0 < args.minutes < math.inf:
         raise UsageError(f"--minutes must be positive, got {args.minutes:g}")
     chosen = settings(args.set)
-    from ornstein.recipes import house
+    from ornstein.cli.device import require_device
+    from ornstein.recipes import house, registry
 
-    out = args.out or Path("runs") / f"{args.recipe}-{Path(args.data).stem}"
-    with Progress(f"training {args.recipe}") as bar:
+    registry.card(args.recipe)
+    require_device(args.device)
+    out: Path = args.out or default_out(args.recipe, args.data)
+    require_folder(out.parent)
+    log = out / "log.txt"
+    with Progress(f"training {args.recipe}", log=log) as bar:
         system, result = house.train(
             args.recipe,
             data=args.data,
@@ -78,10 +93,8 @@ def run(args: argparse.Namespace) -> int:
             on_save=lambda system, step: strip(system, out / "samples" / f"step-{step:07d}.png"),
         )
     for note in result.notes:
-        say(f"skipped a damaged checkpoint: {note}")
-    if result.reason not in ("steps", "minutes"):
-        again = f"ornstein train {args.recipe} --data {args.data} --out {out} --resume"
-        say(f"stopped by {result.reason} and saved; go on with: {again}")
+        say(f"warning: passed over a damaged checkpoint: {note}")
+    stopped = result.reason not in ("steps", "minutes")
     about = {
         "run": str(out),
         "recipe": args.recipe,
@@ -91,13 +104,39 @@ def run(args: argparse.Namespace) -> int:
         "loss": result.loss,
         "stopped_by": result.reason,
         "parameters": system.parameters(),
+        **({"resume": resume_command(args, out)} if stopped else {}),
     }
-    text = (
-        f"{result.step} steps, {result.seen} images, {result.seconds:.0f} s, last loss {result.loss:.4f}\n"
-        f"run: {out}\nnext: ornstein sample {out} -n 64 -o {out}/out"
-    )
-    emit(args, about, text)
-    return 0
+    head = f"{result.step} steps, {result.seen} images, {duration(result.seconds)} of training"
+    if math.isnan(result.loss):
+        head = f"nothing left to do: the run has had {head}; for more, raise --minutes or --steps"
+    else:
+        head += f", last loss {result.loss:.4f}"
+    write_log(log, f"{head}; stopped by {result.reason}")
+    if stopped:
+        say(f"stopped ({result.reason}) and saved; go on with:\n  {about['resume']}")
+    emit(args, about, f"{head}\nrun: {out}\nnext: ornstein sample {shlex.quote(str(out))} -n 64")
+    return 128 + signal.Signals[result.reason].value if stopped else 0
+
+
+def default_out(recipe: str, data: str) -> Path:
+    """``runs/RECIPE-DATA``."""
+    path = Path(data)
+    name = path.resolve().name if path.exists() else path.name
+    return Path("runs") / f"{recipe}-{name.removesuffix('.npz').removesuffix('.npy')}"
+
+
+def resume_command(args: argparse.Namespace, out: Path) -> str:
+    """The command that goes on with a run where it was stopped, to the same end."""
+    words = ["ornstein", "train", args.recipe, "--data", args.data, "--out", str(out), "--resume"]
+    for name in ("size", "minutes", "steps"):
+        if getattr(args, name) is not None:
+            words += [f"--{name}", f"{getattr(args, name):g}"]
+    for pair in args.set:
+        words += ["--set", pair]
+    for name, default in (("seed", 0), ("device", "cpu")):
+        if getattr(args, name) != default:
+            words += [f"--{name}", str(getattr(args, name))]
+    return shlex.join(words + ["--strict"] * args.strict)
 
 
 def strip(system: Any, path: Path) -> None:
