@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import CapabilityError, OrnsteinError, UsageError
 from ornstein.core.rng import Random
 from ornstein.core.shapes import expand
+from ornstein.core.state import X, finite
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Process
 
@@ -22,10 +23,10 @@ State = Any
 """What a sampler carries from step to step: a small tuple of tensors, or None. The sampler object itself holds none."""
 
 
-class Sampler(ABC):
+class Sampler(ABC, Generic[X]):
     """Moves x_t to x_s. Immutable: everything that changes is in the state it returns, so threads may share one."""
 
-    needs: ClassVar[type[Process]] = Process
+    needs: ClassVar[type[Process[Any]]] = Process
     order: ClassVar[int] = 1
     """Order of convergence in the step size (weak order for stochastic samplers); measured in the tests."""
     evaluations: ClassVar[int] = 1
@@ -33,12 +34,10 @@ class Sampler(ABC):
     stochastic: ClassVar[bool] = False
 
     @abstractmethod
-    def step(
-        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, State]:
+    def step(self, x_t: X, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND) -> tuple[X, State]:
         """``t > s``, both expanded to x's rank; returns x_s and the state for the next step."""
 
-    def init(self, x: Tensor, t: Tensor) -> State:
+    def init(self, x: X, t: Tensor) -> State:
         """The state before the first step."""
         return None
 
@@ -47,10 +46,10 @@ class Sampler(ABC):
         return 1.0
 
 
-class DenoisingSampler(Sampler):
+class DenoisingSampler(Sampler[X]):
     """A sampler built on a denoiser; construction checks that the denoiser's process has the rung that is needed."""
 
-    def __init__(self, denoiser: Denoiser):
+    def __init__(self, denoiser: Denoiser[X]):
         if not isinstance(denoiser.process, self.needs):
             raise CapabilityError(
                 f"{type(self).__name__} needs a process that is {self.needs.__name__}; "
@@ -67,7 +66,7 @@ class DenoisingSampler(Sampler):
         return float(self.denoiser.process.t_max)
 
 
-def _would_do(process: Process) -> str:
+def _would_do(process: Process[Any]) -> str:
     from ornstein.samplers.table import SAMPLERS
 
     fit = [name for name, cls in SAMPLERS.items() if isinstance(process, cls.needs)]
@@ -75,29 +74,29 @@ def _would_do(process: Process) -> str:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Generic[X]):
     """What ``on_step`` is told after each step."""
 
     index: int
     total: int
     t: Tensor
     s: Tensor
-    x: Tensor
+    x: X
     state: State
 
 
 def simulate(
-    sampler: Sampler,
-    x: Tensor,
+    sampler: Sampler[X],
+    x: X,
     grid: Tensor,
     rng: Random,
     cond: Cond = NO_COND,
-    on_step: Callable[[Step], None] | None = None,
-) -> Tensor:
+    on_step: Callable[[Step[X]], None] | None = None,
+) -> X:
     """Run a sampler down a grid of decreasing times: the only loop. It can be differentiated through.
 
     Args:
-        x: the state at ``grid[0]``, ``[B, ...]``.
+        x: the state at ``grid[0]``, ``[B, ...]``: a tensor, a dict of tensors or Ragged, as the sampler takes it.
         grid: ``[N + 1]`` decreasing times in [0, 1], or ``[N + 1, B]`` with one grid per sample.
         rng: draws for all steps.
         on_step: called after each step.
@@ -107,15 +106,15 @@ def simulate(
         OrnsteinError: a state stopped being finite (names the step and the time).
     """
     grid = check_grid(grid)
-    times = [expand(t, x) for t in grid.to(x.device)]
+    times = [expand(t, x) for t in grid]
     state = sampler.init(x, times[0])
     total = len(times) - 1
     for i, (t, s) in enumerate(pairwise(times)):
         x, state = sampler.step(x, t, s, state, rng, cond)
         if on_step is not None:
             on_step(Step(i, total, t, s, x, state))
-    if torch.is_tensor(x) and x.is_floating_point() and not bool(torch.isfinite(x).all()):
-        bad = (~torch.isfinite(x.reshape(x.shape[0], -1)).all(1)).nonzero().flatten().tolist()
+    if not bool((good := finite(x)).all()):
+        bad = (~good).nonzero().flatten().tolist()
         raise OrnsteinError(
             f"{type(sampler).__name__} left non-finite values in samples {bad[:8]} after {total} steps from "
             f"t = {float(grid.max()):.4g}; check the weights, or start below t_max = {float(grid.max()):.4g}"
