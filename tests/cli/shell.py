@@ -28,3 +28,10 @@ def write_pictures(folder: Path, count: int = 6, side: int = 10) -> Path:
         for i in range(count):
             Image.fromarray(rng.integers(0, 255, (side, side, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
     return folder
+
+
+def picture(path: Path | str) -> Image.Image:
+    """A picture, read and its file closed."""
+    with Image.open(path) as file:
+        file.load()
+        return file

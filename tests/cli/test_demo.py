@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from cli.shell import Outcome
+from cli.shell import Outcome, picture
 from ornstein.cli.commands import demo
 from ornstein.data import Images
 from ornstein.recipes import house
@@ -36,7 +35,7 @@ def test_the_demo(ornstein: Call, small: Path) -> None:
     assert done.code == 0, done.err
     about = json.loads(done.out)
     assert all(Path(p).is_file() for p in [*about["pictures"], about["report"]])
-    grid = Image.open(small / "fashion-mnist.png")
+    grid = picture(small / "fashion-mnist.png")
     assert grid.width > grid.height + 40  # ten by ten, and the names beside it
     assert json.loads(grid.info["ornstein"])["recipe"] == "edm"
     page = (small / "report.html").read_text()
