@@ -8,6 +8,7 @@ the slow part of other U-Nets.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import final
 
 import torch
@@ -16,109 +17,35 @@ from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
+from ornstein.networks.layers.conditioning import (
+    ClassCondition,
+    Condition,
+    ImageCondition,
+    Text,
+    TextCondition,
+    VectorCondition,
+    check_conditions,
+    of_kind,
+    read_class,
+    read_image,
+    read_text,
+    read_vector,
+)
+from ornstein.networks.layers.magnitude import (
+    SILU_GAIN,
+    MPAttention,
+    MPConv,
+    MPCrossAttention,
+    MPFourier,
+    MPLinear,
+    mp_cat,
+    pixel_norm,
+    sum_weights,
+)
+from ornstein.networks.layers.precision import compute_dtype
 
-SILU_GAIN = 1 / 0.596
-"""1 / rms(silu(n)) for n ~ N(0, 1); eq. 81."""
-
-
-def normalize_rows(w: Tensor) -> Tensor:
-    """Scale each output's weights to unit mean square."""
-    flat = w.flatten(1)
-    norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True) / math.sqrt(flat.shape[1])
-    return (flat / (norm + 1e-4)).view_as(w)
-
-
-def mp_sum(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """Weighted sum of two uncorrelated unit-magnitude tensors; eq. 88."""
-    norm = math.sqrt((1 - t) ** 2 + t**2)
-    return torch.add(a * ((1 - t) / norm), b, alpha=t / norm)
-
-
-def mp_cat(a: Tensor, b: Tensor, t: float = 0.5) -> Tensor:
-    """Concatenation in which both parts contribute in proportion to t; eq. 103."""
-    na, nb = a.shape[1], b.shape[1]
-    c = math.sqrt((na + nb) / ((1 - t) ** 2 + t**2))
-    return torch.cat([a * (c / math.sqrt(na) * (1 - t)), b * (c / math.sqrt(nb) * t)], dim=1)
-
-
-def pixel_norm(x: Tensor) -> Tensor:
-    """Unit mean square over channels at every pixel; eq. 30."""
-    return F.rms_norm(x.permute(0, 2, 3, 1), (x.shape[1],), eps=1e-4).permute(0, 3, 1, 2)
-
-
-class MPWeight(nn.Module):
-    """A learned weight of unit-magnitude rows: forced back to the sphere at every training forward; eqs. 47 and 66."""
-
-    def __init__(self, *shape: int):
-        super().__init__()
-        self.weight = nn.Parameter(normalize_rows(torch.randn(shape)))
-
-    def scaled(self, gain: Tensor | float = 1.0) -> Tensor:
-        """The effective weight: unit rows times gain / sqrt(fan in)."""
-        if self.training and torch.is_grad_enabled():
-            with torch.no_grad():
-                self.weight.copy_(normalize_rows(self.weight))
-        w = normalize_rows(self.weight)
-        return w * (gain / math.sqrt(w[0].numel()))
-
-
-@final
-class MPConv(MPWeight):
-    """Convolution (odd kernel, same size) without bias, channels in -> out."""
-
-    def __init__(self, inside: int, outside: int, kernel: int):
-        super().__init__(outside, inside, kernel, kernel)
-
-    def forward(self, x: Tensor, gain: Tensor | float = 1.0) -> Tensor:
-        w = self.scaled(gain).to(x.dtype)
-        return F.conv2d(x, w.contiguous(memory_format=torch.channels_last), padding=w.shape[-1] // 2)
-
-
-@final
-class MPLinear(MPWeight):
-    """Linear map without bias."""
-
-    def __init__(self, inside: int, outside: int):
-        super().__init__(outside, inside)
-
-    def forward(self, x: Tensor, gain: Tensor | float = 1.0) -> Tensor:
-        return F.linear(x, self.scaled(gain).to(x.dtype))
-
-
-@final
-class MPFourier(nn.Module):
-    r"""sqrt(2) cos(2 pi (f t + phi)), f ~ N(0, bandwidth^2): unit-magnitude features of the noise level; eq. 75."""
-
-    frequencies: Tensor
-    phases: Tensor
-
-    def __init__(self, width: int, bandwidth: float = 1.0):
-        super().__init__()
-        self.register_buffer("frequencies", 2 * math.pi * bandwidth * torch.randn(width))
-        self.register_buffer("phases", 2 * math.pi * torch.rand(width))
-
-    def forward(self, t: Tensor) -> Tensor:
-        return torch.cos(torch.outer(t.float(), self.frequencies) + self.phases) * math.sqrt(2)
-
-
-@final
-class Attention(nn.Module):
-    """Cosine attention: queries, keys and values of unit magnitude per head; appendix B.4 of the paper."""
-
-    def __init__(self, channels: int, head: int, balance: float):
-        super().__init__()
-        if channels % head:
-            raise UsageError(f"channels ({channels}) must be a multiple of head ({head})")
-        self.heads, self.balance = channels // head, balance
-        self.qkv = MPConv(channels, 3 * channels, 1)
-        self.project = MPConv(channels, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        b, c, h, w = x.shape
-        qkv = self.qkv(x).permute(0, 2, 3, 1).reshape(b, h * w, 3, self.heads, c // self.heads)
-        q, k, v = F.rms_norm(qkv, (c // self.heads,), eps=1e-4).permute(2, 0, 3, 1, 4)
-        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, h, w, c).permute(0, 3, 1, 2)
-        return mp_sum(x, self.project(y), self.balance)
+RESIDUAL = 0.3
+"""the share of the residual branch in a block's sum"""
 
 
 @final
@@ -132,21 +59,25 @@ class Block(nn.Module):
         emb: int,
         *,
         decoder: bool = False,
+        joins: bool = False,
         resample: str = "keep",
         attention: bool = False,
         head: int = 64,
+        text: int = 0,
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.decoder, self.resample, self.dropout = decoder, resample, dropout
+        self.decoder, self.joins, self.resample, self.dropout = decoder, joins, resample, dropout
+        self.keep, self.gain = sum_weights(RESIDUAL)
         self.emb_gain = nn.Parameter(torch.zeros(()))
         self.emb = MPLinear(emb, outside)
         self.skip = MPConv(inside, outside, 1) if inside != outside else None
         self.res0 = MPConv(inside if decoder else outside, outside, 3)
         self.res1 = MPConv(outside, outside, 3)
-        self.attention = Attention(outside, head, 0.3) if attention else None
+        self.attention = MPAttention(outside, head, RESIDUAL) if attention else None
+        self.text = MPCrossAttention(outside, head, RESIDUAL, text) if attention and text else None
 
-    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+    def forward(self, x: Tensor, emb: Tensor, text: Text | None) -> Tensor:
         if self.resample == "down":
             # An odd size (7 -> 4) keeps its last row and column: the window there is smaller.
             x = F.avg_pool2d(x, 2, ceil_mode=True)
@@ -161,11 +92,16 @@ class Block(nn.Module):
         y = F.silu(y * c[:, :, None, None])
         if self.dropout:
             y = F.dropout(y, self.dropout, self.training)
-        y = self.res1(y, SILU_GAIN)
+        y = self.res1(y, SILU_GAIN * self.gain)
         if self.decoder and self.skip is not None:
             x = self.skip(x)
-        x = mp_sum(x, y, 0.3)
-        return self.attention(x) if self.attention is not None else x
+        x = torch.add(y, x, alpha=self.keep)
+        if self.attention is not None:
+            x = self.attention(x)
+        if self.text is not None and text is not None:
+            x = self.text(x, text)
+        # Half precision ends at 65504; nothing well-behaved comes near the limit.
+        return x.clamp(-256, 256) if x.dtype == torch.float16 else x
 
 
 @final
@@ -176,8 +112,10 @@ class MPUNet(nn.Module):
         channels: of the input. ``out_channels`` defaults to the same.
         widths: channels at each resolution, finest first; each next resolution is half the former (rounded up).
         blocks: residual blocks per resolution in the encoder (one more in the decoder).
-        attention: the indices of ``widths`` that get attention; ``head`` is the width of a head.
-        classes: number of class labels (``cond["label"]``, -1 or absent for none); 0 for an unconditional network.
+        attention: the indices of ``widths`` that get attention; ``head`` is the width of a head. The first block of the
+            decoder always has it.
+        conditions: what is read from ``cond``. A missing class or vector adds nothing to the embedding, a missing image
+            is zero, a missing text is one learned token.
         patch: pixels are gathered in patch x patch blocks first: 28 x 28 x 1 runs as 14 x 14 x 4 at patch 2.
         dropout: in the residual branches.
         bandwidth: of the features of t: 1 suits EDM's ln(sigma)/4; a t that runs to 1000 needs about 1/250.
@@ -192,90 +130,118 @@ class MPUNet(nn.Module):
         blocks: int = 2,
         attention: tuple[int, ...] = (1,),
         head: int = 64,
-        classes: int = 0,
+        conditions: tuple[Condition, ...] = (),
         patch: int = 1,
         dropout: float = 0.0,
         bandwidth: float = 1.0,
     ):
         super().__init__()
-        if not widths or blocks < 1 or patch < 1:
-            raise UsageError(f"MPUNet needs widths, blocks >= 1 and patch >= 1; got {widths}, {blocks} and {patch}")
+        if not widths or min(widths) < 1:
+            raise UsageError(f"widths must hold at least one positive width, got {widths}")
+        for field, value in (
+            ("channels", channels),
+            ("out_channels", channels if out_channels is None else out_channels),
+        ):
+            if value < 1:
+                raise UsageError(f"{field} must be at least 1, got {value}")
+        if blocks < 1 or patch < 1:
+            raise UsageError(f"blocks and patch must be at least 1, got {blocks} and {patch}")
+        if not 0 <= dropout < 1:
+            raise UsageError(f"dropout must be in [0, 1), got {dropout}")
         if any(not 0 <= a < len(widths) for a in attention):
             raise UsageError(
                 f"attention names resolutions by index into widths (0 .. {len(widths) - 1}), got {attention}"
             )
-        self.channels, self.classes, self.patch = channels, classes, patch
+        check_conditions(conditions)
+        self.channels, self.patch, self.conditions = channels, patch, conditions
         emb = max(widths)
         self.fourier = MPFourier(widths[0], bandwidth)
         self.emb_noise = MPLinear(widths[0], emb)
-        self.emb_label = MPLinear(classes, emb) if classes else None
+        for c in conditions:
+            if isinstance(c, ClassCondition | VectorCondition):
+                self.add_module(f"emb_{c.name}", MPLinear(c.classes if isinstance(c, ClassCondition) else c.width, emb))
+        texts = of_kind(conditions, TextCondition)
+        if len(texts) > 1:
+            raise UsageError(f"MPUNet attends to one text; conditions declares {', '.join(c.name for c in texts)}")
+        text = texts[0].width if texts else 0
+        self.null_text = nn.Parameter(torch.randn(text)) if texts else None
+        seen = channels + sum(c.channels for c in of_kind(conditions, ImageCondition))
         pixels = patch * patch
-        self.stem = MPConv(channels * pixels + 1, widths[0], 3)  # one more channel of ones stands in for a bias
+        self.stem = MPConv(seen * pixels + 1, widths[0], 3)  # one more channel of ones stands in for a bias
+
+        block = partial(Block, emb=emb, head=head, text=text, dropout=dropout)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         skips, width = [widths[0]], widths[0]
         for level, w in enumerate(widths):
             if level:
-                self.encoder.append(Block(width, width, emb, resample="down", dropout=dropout))
+                self.encoder.append(block(width, width, resample="down"))
                 skips.append(width)
             for _ in range(blocks):
-                self.encoder.append(Block(width, w, emb, attention=level in attention, head=head, dropout=dropout))
+                self.encoder.append(block(width, w, attention=level in attention))
                 width = w
                 skips.append(width)
         last = len(widths) - 1
         for level in range(last, -1, -1):
             w = widths[level]
             if level == last:
-                self.decoder.append(Block(width, width, emb, decoder=True, attention=True, head=head, dropout=dropout))
-                self.decoder.append(Block(width, width, emb, decoder=True, dropout=dropout))
+                self.decoder.append(block(width, width, decoder=True, attention=True))
+                self.decoder.append(block(width, width, decoder=True))
             else:
-                self.decoder.append(Block(width, width, emb, decoder=True, resample="up", dropout=dropout))
+                self.decoder.append(block(width, width, decoder=True, resample="up"))
             for _ in range(blocks + 1):
-                inside = width + skips.pop()
                 self.decoder.append(
-                    Block(inside, w, emb, decoder=True, attention=level in attention, head=head, dropout=dropout)
+                    block(width + skips.pop(), w, decoder=True, joins=True, attention=level in attention)
                 )
                 width = w
-        self._joins = [isinstance(b, Block) and b.skip is not None and i > 1 for i, b in enumerate(self.decoder)]
         self.out = MPConv(width, (out_channels or channels) * pixels, 3)
         self.out_gain = nn.Parameter(torch.zeros(()))
 
-    def embed(self, t: Tensor, cond: Cond) -> Tensor:
-        """The modulation vector of noise level and label, ``[B, emb]``."""
-        emb = self.emb_noise(self.fourier(t))
-        label = cond.get("label")
-        if self.emb_label is not None:
-            if label is None:
-                label = torch.full((t.shape[0],), -1, device=t.device)
-            if int(label.max()) >= self.classes:
-                raise UsageError(f"label {int(label.max())} is out of range for a network of {self.classes} classes")
-            one_hot = F.one_hot(label.clamp_min(0), self.classes) * (label >= 0)[:, None] * math.sqrt(self.classes)
-            emb = mp_sum(emb, self.emb_label(one_hot.to(emb.dtype)), 0.5)
-        return F.silu(emb) * SILU_GAIN
+    def embed(self, t: Tensor, cond: Cond, dtype: torch.dtype) -> Tensor:
+        """The modulation vector of noise level, classes and vectors, ``[B, emb]``."""
+        parts = [self.emb_noise(self.fourier(t).to(dtype))]
+        for c in self.conditions:
+            if isinstance(c, ClassCondition):
+                label = read_class(c, cond, t)
+                features = F.one_hot(label.clamp_min(0), c.classes) * (label >= 0)[:, None] * math.sqrt(c.classes)
+            elif isinstance(c, VectorCondition):
+                value = read_vector(c, cond, torch.zeros(c.width, device=t.device), t)
+                features = F.rms_norm(value, (c.width,), eps=1e-4)
+            else:
+                continue
+            parts.append(self.get_submodule(f"emb_{c.name}")(features.to(dtype)))
+        emb = parts[0]
+        for part in parts[1:]:
+            emb = emb + part
+        return F.silu(emb / math.sqrt(len(parts))) * SILU_GAIN
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
-        size = x.shape[-2:]
+        size, fold = x.shape[-2:], self.patch
         if x.shape[1] != self.channels:
             raise UsageError(f"the network takes {self.channels} channels, got {x.shape[1]}")
-        fold = self.patch
         if size[0] % fold or size[1] % fold:
             raise UsageError(f"a size of {size[0]} x {size[1]} is not a multiple of patch ({fold})")
-        emb = self.embed(t, cond)
+        dtype = compute_dtype(x, self.out_gain)
+        emb = self.embed(t, cond, dtype)
+        text = None
+        for c in self.conditions:
+            if isinstance(c, ImageCondition):
+                x = torch.cat([x, read_image(c, cond, torch.zeros(c.channels, device=x.device), x).to(x.dtype)], dim=1)
+            elif isinstance(c, TextCondition) and self.null_text is not None:
+                tokens, mask = read_text(c, cond, self.null_text, x)
+                text = Text(F.rms_norm(tokens, tokens.shape[-1:], eps=1e-4), mask)
         if fold > 1:
             x = F.pixel_unshuffle(x, fold)
-        x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1).contiguous(memory_format=torch.channels_last)
-        if torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))
+        x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1).to(dtype, memory_format=torch.channels_last)
         x = self.stem(x)
         skips = [x]
         for block in self.encoder:
-            x = block(x, emb)
+            x = block(x, emb, text)
             skips.append(x)
-        for block, joins in zip(self.decoder, self._joins, strict=True):
-            if joins:
+        for block in self.decoder:
+            if block.joins:
                 skip = skips.pop()
-                x = mp_cat(x, skip)
-            x = block(x, emb)
-            if block.resample == "up" and x.shape[-2:] != skips[-1].shape[-2:]:
-                x = x[..., : skips[-1].shape[-2], : skips[-1].shape[-1]]
+                # An odd size was rounded up on the way down.
+                x = mp_cat(x[..., : skip.shape[-2], : skip.shape[-1]], skip)
+            x = block(x, emb, text)
         x = self.out(x, self.out_gain).float()
         return F.pixel_shuffle(x, fold) if fold > 1 else x

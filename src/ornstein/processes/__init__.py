@@ -6,8 +6,11 @@ from ornstein.processes.base import GaussianProcess as GaussianProcess
 from ornstein.processes.base import Process as Process
 from ornstein.processes.base import Rate as Rate
 from ornstein.processes.base import Reversible as Reversible
+from ornstein.processes.categorical import CategoricalProcess as CategoricalProcess
+from ornstein.processes.categorical import LinearKeep as LinearKeep
 from ornstein.processes.gaussian import EDM as EDM
 from ornstein.processes.gaussian import VE as VE
 from ornstein.processes.gaussian import VP as VP
 from ornstein.processes.gaussian import FlowMatching as FlowMatching
 from ornstein.processes.gaussian import SubVP as SubVP
+from ornstein.processes.torus import Torus as Torus

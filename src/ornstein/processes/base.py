@@ -7,7 +7,7 @@ Process       prior, marginal                   training
 Reversible    reverse                           ancestral sampling, the variational bound
 Affine        alpha, sigma, log_snr, time       all ODE samplers in sigma/alpha or log-SNR
 SDE           drift, diffuse, score, move       Euler-Maruyama, probability flow, correctors, likelihood by trace
-Rate          rate, ratio                       tau-leaping, Euler steps and Gillespie of a Markov chain
+Rate          rate, ratio, reverse_rate         tau-leaping, Euler steps and Gillespie of a Markov chain
 ============  ================================  ==================================================================
 
 Time runs from t = 0 (data) to t = 1 (prior), in float64. It arrives expanded to the rank of x
@@ -109,11 +109,15 @@ class Rate(Process):
 
     @abstractmethod
     def rate(self, x: Tensor, t: Tensor) -> Tensor:
-        """Rates of leaving x for each state, ``[B, ..., K]``."""
+        """The generator's row: rates of jumping from x to each state, and minus their sum at x, ``[B, ..., K]``."""
 
     @abstractmethod
     def ratio(self, x_t: Tensor, t: Tensor, posterior: Posterior) -> Tensor:
         """p_t(y) / p_t(x_t) for each state y, ``[B, ..., K]``: the discrete score."""
+
+    @abstractmethod
+    def reverse_rate(self, x_t: Tensor, t: Tensor, posterior: Posterior) -> Tensor:
+        r"""The generator's row of the reverse chain: rate(y -> x_t) p_t(y)/p_t(x_t), and minus their sum at x_t."""
 
 
 class GaussianProcess(Affine, SDE, Reversible):

@@ -99,6 +99,8 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
             return None
         return _convert(name, value, next(a for a in args if a is not type(None)))
     if origin is tuple:
+        if not isinstance(value, str | list | tuple):
+            raise UsageError(f"{name} must be a list of values (a comma between them), got {value!r}")
         items = value.split(",") if isinstance(value, str) else list(value)
         items = [i for i in items if i != ""]
         kinds = [args[0]] * len(items) if args[-1] is Ellipsis else list(args)
@@ -113,6 +115,10 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
             return table[str(value).lower()]
         raise UsageError(f"{name} must be true or false, got {value!r}")
     try:
+        # int(2.5) and int(True) would pass and mean something else.
+        cut = hint is int and isinstance(value, float) and value % 1 != 0
+        if cut or (hint in (int, float) and isinstance(value, bool)):
+            raise ValueError
         return hint(value)
     except (TypeError, ValueError) as e:
-        raise UsageError(f"{name} must be a {hint.__name__}, got {value!r}") from e
+        raise UsageError(f"{name} must be of type {hint.__name__}, got {value!r}") from e

@@ -43,6 +43,6 @@ class EulerMaruyama(DenoisingSampler):
     def start(self) -> float:
         """Just below t = 1 where the diffusion is infinite there (flow matching), else the process's own start."""
         p = self.process
-        if isinstance(p, Affine) and float(p.alpha(torch.tensor(p.t_max, dtype=torch.float64))) == 0:
+        if isinstance(p, Affine) and bool((p.alpha(torch.tensor(p.t_max, dtype=torch.float64)) == 0).any()):
             return 0.999
         return float(p.t_max)

@@ -100,7 +100,10 @@ class EDMHeun(DenoisingSampler):
         ratio = p.sigma(s) / p.sigma(t)
         a, b = cast(x_t, ratio, p.alpha(s) - ratio * p.alpha(t))
         x_s = a * x_t + b * x_0
-        twice = (s > 0) & (p.alpha(t) > 0)
+        finite = p.alpha(t) > 0
+        if finite.shape != t.shape:  # an alpha for each coordinate: one decision a sample, for `at` below is a time
+            finite = finite.all() if t.ndim == 0 else finite.flatten(1).all(1).reshape(t.shape)
+        twice = (s > 0) & finite
         if not bool(twice.any()):
             return x_s, None
         at = torch.where(twice, s, t)

@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -198,7 +198,7 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
             with ema.swapped(), _evaluating(model):
                 engine.on_save(step)
 
-    with _Stop().installed() as stop:
+    with _Stop().installed() as stop, closing(metrics) if metrics is not None else nullcontext():
         for index, stage in enumerate(stages):
             if index < state["stage"]:
                 continue
@@ -271,8 +271,6 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
                     break
             if reason != "steps":
                 break
-    if metrics is not None:
-        metrics.close()
     with torch.no_grad():
         for name, p in model.named_parameters():
             if name in ema.shadow:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from ornstein.cli.output import Progress, emit, table
+from ornstein.cli.output import Progress, emit
 
 EXAMPLES = "examples:\n  ornstein reproduce ddim\n  ornstein reproduce ddpm --seeds 3\n"
 
@@ -24,12 +24,5 @@ def run(args: argparse.Namespace) -> int:
 
     with Progress(f"reproducing {args.name}") as bar:
         row = reproduce(args.name, seeds=args.seeds, out=args.out, on_progress=bar.update)
-    emit(args, row, describe(row))
-    return 0 if row["holds"] else 1
-
-
-def describe(row: dict[str, Any]) -> str:
-    """The ledger row as text."""
-    head = table(("WHAT", "VALUE"), [(k, str(v)) for k, v in row.items() if not isinstance(v, dict | list)])
-    lists = [(k, v) for k, v in row.items() if isinstance(v, dict | list)]
-    return head + "".join(f"\n{k}: {v}" for k, v in lists)
+    emit(args, asdict(row), str(row))
+    return 0 if row.holds else 1

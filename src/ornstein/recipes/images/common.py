@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ornstein.core.errors import UsageError
+from ornstein.networks.layers.conditioning import ClassCondition
 from ornstein.networks.mp_unet import MPUNet
 from ornstein.objectives.denoising import Denoising
 from ornstein.recipes.system import System
@@ -93,7 +94,7 @@ class NetworkConfig(ImageConfig):
             widths=self.widths,
             blocks=self.blocks,
             attention=self.attention,
-            classes=len(self.classes),
+            conditions=(ClassCondition("label", len(self.classes)),) if self.classes else (),
             patch=self.patch,
             dropout=self.dropout,
             bandwidth=1 / 250,

@@ -8,6 +8,7 @@ from typing import Literal
 from ornstein.codecs.base import Scale
 from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.denoisers.parametrizations import EDMScaling
+from ornstein.networks.layers.conditioning import ClassCondition
 from ornstein.networks.mp_unet import MPUNet
 from ornstein.objectives.denoising import Denoising
 from ornstein.objectives.times import LogNormalSigma
@@ -59,7 +60,7 @@ def edm(c: EDM = EDM()) -> System:
         widths=c.widths,
         blocks=c.blocks,
         attention=c.attention,
-        classes=len(c.classes),
+        conditions=(ClassCondition("label", len(c.classes)),) if c.classes else (),
         patch=c.patch,
         dropout=c.dropout,
     )

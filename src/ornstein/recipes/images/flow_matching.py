@@ -39,6 +39,7 @@ class FlowMatching(NetworkConfig):
         super().__post_init__()
         if self.sampling_steps < 1:
             raise UsageError(f"sampling_steps must be at least 1, got {self.sampling_steps}")
+        self.law()  # refuses a law that does not exist before anything is built
 
     def law(self) -> Times:
         """The law of t in training."""

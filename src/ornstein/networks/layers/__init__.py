@@ -1,0 +1,1 @@
+"""The pieces that networks share: conditioning, embeddings of the noise level, norms, attention, resampling."""

@@ -1,0 +1,169 @@
+"""The ledger: one JSON file per recipe, saying what was claimed and what was measured; ``docs/results.md`` is made of it.
+
+``python -m ornstein.recipes.ledger`` in a checkout makes the page anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ornstein.core.errors import DataError, OrnsteinError
+from ornstein.recipes.check import Condition, Measured, mean
+
+PAGE = Path("docs") / "results.md"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One condition as it was judged."""
+
+    text: str
+    reason: str
+    on: str
+    holds: bool
+    measured: list[float]
+    """the left side, per seed"""
+    bound: list[float]
+    """the right side, per seed"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is kept of one reproduction."""
+
+    recipe: str
+    title: str
+    paper: str
+    paper_claim: str
+    claim: str
+    holds: bool
+    conditions: list[Verdict]
+    seeds: list[int]
+    measured: list[dict[str, float]]
+    """every figure, per seed"""
+    seconds: float
+    machine: str
+    torch: str
+    code: str
+    """hash of the code that was measured, :func:`ornstein.recipes.fingerprint.code_hash`"""
+
+    def __str__(self) -> str:
+        lines = [self.title, f"paper: {self.paper_claim}", f"here:  {self.claim}", ""]
+        for c in self.conditions:
+            shown = "  ".join(f"{m:.4g} | {b:.4g}" for m, b in zip(c.measured, c.bound, strict=True))
+            lines.append(f"{'holds ' if c.holds else 'FAILS '} {c.text}    measured | bound per seed: {shown}")
+        lines += [
+            "",
+            f"{'holds' if self.holds else 'DOES NOT HOLD'} over {len(self.seeds)} seeds, {self.seconds:g} s, {self.machine}",
+        ]
+        return "\n".join(lines)
+
+
+def judge(conditions: Sequence[Condition], measured: Sequence[Measured]) -> list[Verdict]:
+    """Each condition with both its sides on every seed."""
+    return [
+        Verdict(
+            str(c),
+            c.reason,
+            c.on,
+            c.holds(measured),
+            [row[c.left] for row in measured],
+            [c.bound(row) for row in measured],
+        )
+        for c in conditions
+    ]
+
+
+def write(row: Row, folder: Path) -> Path:
+    """Write a row, to the side first and renamed into place."""
+    path = folder / f"{row.recipe}.json"
+    beside = path.with_suffix(".tmp")
+    try:
+        beside.write_text(json.dumps(dataclasses.asdict(row), indent=1) + "\n", encoding="utf-8")
+        os.replace(beside, path)
+    except OSError as e:
+        raise OrnsteinError(f"cannot write {path}: {e}. Choose another --out") from e
+    return path
+
+
+def read(path: Path) -> Row:
+    """One row.
+
+    Raises:
+        DataError: the file is no row of this form; run the reproduction again.
+    """
+    try:
+        entries: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        entries["conditions"] = [Verdict(**c) for c in entries["conditions"]]
+        return Row(**entries)
+    except (ValueError, KeyError, TypeError) as e:
+        raise DataError(f"{path} is no row of the ledger ({e}); make it with `ornstein reproduce {path.stem}`") from e
+
+
+def rows(folder: Path) -> list[Row]:
+    """All rows of a ledger, by name."""
+    return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def page(ledger: Sequence[Row]) -> str:
+    """The ledger as Markdown."""
+    out = [
+        "# Results",
+        "",
+        "What each recipe's paper claims, and the same claim tested here at small scale. This page is generated from "
+        "`results/*.json` by `python -m ornstein.recipes.ledger`; the files are written by `ornstein reproduce NAME` only.",
+        "",
+        "| recipe | holds | seeds | seconds | machine |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in ledger:
+        verdict = "yes" if row.holds else "**no**"
+        out.append(
+            f"| [{row.recipe}](#{row.recipe}) | {verdict} | {len(row.seeds)} | {row.seconds:.0f} | {row.machine} |"
+        )
+    for row in ledger:
+        out += ["", f"## {row.recipe}", "", f"{row.title}, {row.paper}.", ""]
+        out += [f"- **Published.** {_sentence(row.paper_claim)}", f"- **Claimed here.** {_sentence(row.claim)}", ""]
+        out += [
+            "| must hold | measured (per seed) | bound (per seed) | holds | why this number |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        for c in row.conditions:
+            text = f"`{c.text}`" + (" on the mean" if c.on == "mean" else "")
+            bound = _figures(c.bound) if len(set(c.bound)) > 1 else f"{c.bound[0]:.4g}"
+            out.append(
+                f"| {text} | {_figures(c.measured)} | {bound} | {'yes' if c.holds else '**no**'} | {_sentence(c.reason)} |"
+            )
+        averages = ", ".join(f"{name} {value:.4g}" for name, value in mean(row.measured).items())
+        out += ["", f"Means over the seeds: {averages}."]
+        out += ["", f"Code `{row.code}`, torch {row.torch}."]
+    return "\n".join(out) + "\n"
+
+
+def _figures(values: Sequence[float]) -> str:
+    return ", ".join(f"{v:.4g}" for v in values)
+
+
+def _sentence(text: str) -> str:
+    return (text[0].upper() + text[1:]).rstrip(".").replace("|", "\\|") + "."
+
+
+def main() -> None:
+    """Write ``docs/results.md`` of the checkout around the current directory."""
+    from ornstein.recipes.reproduce import results_folder
+
+    folder = results_folder()
+    path = folder.parent / PAGE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(rows(folder)), encoding="utf-8")
+    print(f"{path}: {len(rows(folder))} rows")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""For tests, yours as well as ours: problems with exact solutions, orders of convergence, conformance suites."""

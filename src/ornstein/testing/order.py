@@ -1,0 +1,157 @@
+r"""Orders of convergence, without sampling noise.
+
+For Gaussian data the exact denoiser is affine in x_t and its variance does not depend on x_t. One run of a sampler is then
+x_end = a x_start + b + sum_i c_i z_i, z_i its normal draws, and a single batch reads off every number: rows that start at
+0, 1 and 2 give a, b and a check that the map is affine; a row with z_i = 1 and all other draws 0 gives c_i. So the law at
+the end is known to rounding for stochastic samplers as well, and so is their weak order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ornstein.core.cond import NO_COND, Cond
+from ornstein.core.distributions import Posterior
+from ornstein.core.errors import UsageError
+from ornstein.core.rng import Random
+from ornstein.denoisers.denoiser import Denoiser
+from ornstein.samplers.base import DenoisingSampler, simulate
+from ornstein.testing.exact.gaussian import GaussianProblem
+
+Factory = Callable[[Denoiser], DenoisingSampler]
+"""Builds a sampler on a denoiser: a class, or a :class:`ornstein.samplers.Choice`."""
+
+
+class _Impulses(Random):
+    """Draw number i is 1 in row ``first + i`` and 0 elsewhere; counts the draws."""
+
+    def __init__(self, first: int):
+        self.first, self.draws = first, 0
+
+    def normal(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
+        out = torch.zeros(tuple(shape), dtype=dtype)
+        row = self.first + self.draws
+        if row < len(out):
+            out[row] = 1
+        self.draws += 1
+        return out.to(device)
+
+    def uniform(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
+        raise UsageError("this sampler draws uniforms: its law is not Gaussian and cannot be read off in one run")
+
+
+@dataclass(frozen=True)
+class Law:
+    """Mean and standard deviation, each of the problem's shape, float64."""
+
+    mean: Tensor
+    std: Tensor
+
+    def distance(self, other: Law) -> float:
+        """Euclidean distance of both together: the error that orders are measured in."""
+        return float(((self.mean - other.mean).square().sum() + (self.std - other.std).square().sum()).sqrt())
+
+
+def exact_law(problem: GaussianProblem, t: float) -> Law:
+    """The law of x_t."""
+    mean, var = problem.law(t, torch.empty((1, *problem.shape), dtype=torch.float64))
+    shape = problem.shape
+    return Law(mean.expand(1, *shape)[0], var.expand(1, *shape)[0].sqrt())
+
+
+def sampled_law(sampler: DenoisingSampler, problem: GaussianProblem, grid: Tensor) -> Law:
+    """The law at the end of a grid when x starts from the exact law at its first time; no random numbers are drawn.
+
+    Raises:
+        UsageError: the sampler's map is not affine in x and in its normal draws.
+    """
+    probe = _Impulses(first=1)
+    start = torch.zeros(1, *problem.shape, dtype=torch.float64)
+    simulate(sampler, start, grid, probe)
+    draws = probe.draws
+    start = torch.zeros(3 + draws, *problem.shape, dtype=torch.float64)
+    start[1], start[2] = 1, 2
+    end = simulate(sampler, start, grid, _Impulses(first=3))
+    shift, gain, noise = end[0], end[1] - end[0], end[3:] - end[0]
+    if not torch.allclose(end[2] - end[1], gain, rtol=1e-6, atol=1e-8):
+        raise UsageError(f"{type(sampler).__name__} is not affine in x_t on Gaussian data: its law cannot be read off")
+    first = exact_law(problem, float(grid[0]))
+    var = (gain * first.std) ** 2 + noise.square().sum(0)
+    return Law(gain * first.mean + shift, var.sqrt())
+
+
+def sampler_error(sampler: DenoisingSampler, problem: GaussianProblem, grid: Tensor) -> float:
+    """Distance of the sampled law from the exact one at the end of the grid."""
+    return sampled_law(sampler, problem, grid).distance(exact_law(problem, float(grid[-1])))
+
+
+def measured_order(
+    factory: Factory,
+    problem: GaussianProblem,
+    steps: int = 32,
+    ends: tuple[float, float] = (0.9, 0.1),
+    denoiser: Denoiser | None = None,
+) -> float:
+    r"""The order at which a sampler converges to the problem's law, on equal steps in t between two inner times.
+
+    The signed error of the mean or of the standard deviation (whichever is larger) at N, 2N and 4N steps is read as
+    C h^p + D h^(p+1), which three numbers determine: q = 2^p solves 2 e_3 q^2 - 3 e_2 q + e_1 = 0. A plain slope would be
+    led astray by the second term, most of all where the error crosses zero (DPM-Solver++ 2M on VP, near 100 steps).
+
+    Args:
+        factory: builds the sampler on a denoiser.
+        problem: exact Gaussian data.
+        steps: N.
+        ends: the first and last time.
+        denoiser: another denoiser of the same problem (:class:`ornstein.testing.exact.MeanOnly`).
+
+    Returns:
+        p, or ``inf`` where every grid is exact to rounding.
+    """
+    sampler = factory(problem.denoiser if denoiser is None else denoiser)
+    target = exact_law(problem, ends[1])
+    laws = [
+        sampled_law(sampler, problem, torch.linspace(*ends, n + 1, dtype=torch.float64))
+        for n in (steps, 2 * steps, 4 * steps)
+    ]
+    signed = torch.stack([torch.cat([(a.mean - target.mean).flatten(), (a.std - target.std).flatten()]) for a in laws])
+    scale = float(target.std.norm())
+    if float(signed.abs().max()) < 1e-10 * scale:
+        return math.inf
+    e1, e2, e3 = signed[:, int(signed[-1].abs().argmax())].tolist()
+    if abs(e3) < 1e-12 * scale:
+        raise UsageError(f"errors fall to rounding within {4 * steps} steps ({e1:.1e}, {e2:.1e}, {e3:.1e}); use fewer")
+    root = 9 * e2 * e2 - 8 * e1 * e3
+    q = max((3 * e2 + sign * math.sqrt(max(root, 0.0))) / (4 * e3) for sign in (1, -1))
+    if root < 0 or q <= 0:
+        raise UsageError(f"errors {e1:.1e}, {e2:.1e}, {e3:.1e} are not yet those of small steps; use more than {steps}")
+    return math.log2(q)
+
+
+class Counting(Denoiser):
+    """Counts how often the denoiser is called, and for how many rows."""
+
+    def __init__(self, denoiser: Denoiser):
+        super().__init__()
+        self.denoiser, self.process = denoiser, denoiser.process
+        self.calls = 0
+
+    def forward(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Posterior:
+        self.calls += 1
+        return self.denoiser(x_t, t, cond)
+
+
+def evaluations_per_step(factory: Factory, denoiser: Denoiser, x: Tensor, grid: Tensor, rng: Random) -> float:
+    """Network calls per step over a grid: end it above 0 to count inner steps only."""
+    counting = Counting(denoiser)
+    simulate(factory(counting), x, grid, rng)
+    return counting.calls / (len(grid) - 1)
