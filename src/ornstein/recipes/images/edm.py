@@ -38,7 +38,8 @@ class EDM(ImageConfig):
     lr: float = 4e-3
     decay: Literal["constant", "inverse_sqrt", "cosine"] = "inverse_sqrt"
     decay_steps: int = 3000
-    guidance: float = 1.0
+    guidance: float = 2.0
+    """default scale when sampling a class-conditional model; unconditional ones take none"""
 
 
 @recipe(
@@ -82,6 +83,6 @@ def edm(c: EDM = EDM()) -> System:
         steps=18,
         grid="karras",
         classes=c.classes,
-        guidance=c.guidance,
+        guidance=c.guidance if c.classes else 1.0,
         ema_half_life=c.ema_half_life,
     )
