@@ -22,6 +22,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Little training, few samples, and an untrained model of ten classes in place of the bundled one."""
     monkeypatch.setattr(demo, "TRAINING", {"widths": "64", "blocks": "1", "patch": "4", "batch": "16"})
     monkeypatch.setattr(demo, "MEASURED", 20)
+    monkeypatch.setattr(demo, "NEIGHBOURS", 50)
     x = np.random.default_rng(0).integers(0, 255, (10, 1, 8, 8), dtype=np.uint8)
     clothes = Images(x, np.arange(10), tuple(f"piece {i}" for i in range(10)))
     system = house.build("edm", data=clothes, settings={"widths": (64,), "blocks": 1})

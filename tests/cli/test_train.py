@@ -120,7 +120,7 @@ def test_only_the_length_may_change(ornstein: Call, squares: Path, copy: Path, w
         (["--set", "lrr=1"], "did you mean 'lr'?"),
         (["--set", "lr"], "--set takes field=value, got 'lr'"),
         (["--set", "lr=1", "--set", "lr=2"], "--set lr is given twice"),
-        (["--set", "lr=fast"], "lr must be a float, got 'fast'"),
+        (["--set", "lr=fast"], "lr must be of type float, got 'fast'"),
         (["--minutes", "0"], "--minutes must be positive, got 0"),
         (["--minutes", "nan"], "--minutes must be positive, got nan"),
         (["--size", "4", "--set", "size=8"], "give one of them"),
