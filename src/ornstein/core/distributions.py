@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Generic
 
 import torch
 from torch import Tensor
@@ -16,13 +17,14 @@ from torch import Tensor
 from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Random
 from ornstein.core.shapes import cast, sum_rest
+from ornstein.core.state import X
 
 
-class Distribution(ABC):
+class Distribution(ABC, Generic[X]):
     """Something to draw from. What a law cannot answer raises :class:`CapabilityError` and says why."""
 
     @abstractmethod
-    def sample(self, rng: Random) -> Tensor:
+    def sample(self, rng: Random) -> X:
         """One draw."""
 
     @property
@@ -35,7 +37,7 @@ class Distribution(ABC):
         """Var[x] per coordinate, broadcasting against x."""
         raise CapabilityError(f"{type(self).__name__} has no known variance")
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: X) -> Tensor:
         """log p(x), ``[B]``."""
         raise CapabilityError(f"{type(self).__name__} has no known density")
 
@@ -153,7 +155,7 @@ class Score(Distribution):
         )
 
 
-class Product:
+class Product(Distribution[dict[str, Tensor]]):
     """One law per named part of a mixed state; draws are dicts."""
 
     def __init__(self, parts: Mapping[str, Distribution]):
@@ -163,7 +165,7 @@ class Product:
         """One draw of every part, in the order in which they are named."""
         return {name: part.sample(rng) for name, part in self.parts.items()}
 
-    def log_prob(self, x: Mapping[str, Tensor]) -> Tensor:
+    def log_prob(self, x: dict[str, Tensor]) -> Tensor:
         """The sum over the parts, ``[B]``."""
         return torch.stack([part.log_prob(x[name]) for name, part in self.parts.items()]).sum(0)
 

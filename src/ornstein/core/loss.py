@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -20,5 +21,5 @@ class Loss:
     levels: tuple[Tensor, Tensor] | None = None
 
 
-Objective = Callable[[Batch, Random], Loss]
-"""batch -> loss, for one player. It holds its denoiser, process and weighting."""
+Objective = Callable[[Batch[Any], Random], Loss]
+"""batch -> loss, for one player, on whatever state its data has. It holds its denoiser, process and weighting."""

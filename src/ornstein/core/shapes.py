@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
+from ornstein.core.state import AnyState, Ragged
 
-def expand(t: Tensor | float, x: Tensor) -> Tensor:
+
+def expand(t: Tensor | float, x: AnyState) -> Tensor:
     """Give ``t`` (a number, ``[]`` or ``[B]``) the rank of ``x`` (``[B, ...]``) so that the two broadcast; float64.
 
-    A scalar stays 0-dimensional. A ``t`` that has x's rank already (one time per coordinate) passes unchanged.
+    A scalar stays 0-dimensional. A ``t`` that has x's rank already (one time per coordinate) passes unchanged. For a
+    Ragged state the rank is that of its tokens; for a dict, whose parts differ in rank, ``[B]`` stays ``[B]`` and whoever
+    handles a part expands it to that part.
     """
+    if isinstance(x, Ragged):
+        x = x.tokens
+    elif isinstance(x, Mapping):
+        x = next(iter(x.values())).flatten(1)[:, 0]
     t = torch.as_tensor(t, dtype=torch.float64, device=x.device)
     if t.ndim == 0 or t.ndim == x.ndim:
         return t

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import Generic, final
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +11,18 @@ from torch import Tensor, nn
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.distributions import Posterior
 from ornstein.core.shapes import expand, per_sample
+from ornstein.core.state import X
 from ornstein.denoisers.parametrizations import Parametrization
 from ornstein.processes.base import Affine, Process
 
 
-class Denoiser(nn.Module, ABC):
+class Denoiser(nn.Module, ABC, Generic[X]):
     """p(x_0 | x_t): what a network knows of the data behind a noisy state. Guidance wraps one in another."""
 
-    process: Process
+    process: Process[X]
 
     @abstractmethod
-    def forward(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Posterior:
+    def forward(self, x_t: X, t: Tensor, cond: Cond = NO_COND) -> Posterior[X]:
         """``x_t [B, ...]``, ``t`` expanded to x's rank (float64), ``cond`` as in :mod:`ornstein.core.cond`."""
 
 

@@ -18,15 +18,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Generic
 
 import torch
 from torch import Tensor, nn
 
 from ornstein.core.distributions import Dirac, Distribution, Gaussian, Posterior, Score
 from ornstein.core.shapes import cast
+from ornstein.core.state import X
 
 
-class Process(nn.Module, ABC):
+class Process(nn.Module, ABC, Generic[X]):
     """The forward process q; t = 0 is data, t = 1 is (close to) the prior."""
 
     t_min: float = 1e-3
@@ -35,19 +37,19 @@ class Process(nn.Module, ABC):
     """Where sampling starts. Below 1 where the signal vanishes at 1 and a prediction of eps could not be inverted."""
 
     @abstractmethod
-    def prior(self, shape: Sequence[int]) -> Distribution:
+    def prior(self, shape: Sequence[int]) -> Distribution[X]:
         """What sampling starts from; ``shape`` includes the batch."""
 
     @abstractmethod
-    def marginal(self, x_0: Tensor, t: Tensor) -> Distribution:
+    def marginal(self, x_0: X, t: Tensor) -> Distribution[X]:
         """q(x_t | x_0); at least sampleable."""
 
 
-class Reversible(Process):
+class Reversible(Process[X]):
     """q(x_s | x_t, x_0) is known, so a posterior over x_0 gives a reverse kernel."""
 
     @abstractmethod
-    def reverse(self, x_t: Tensor, t: Tensor, s: Tensor, posterior: Posterior) -> Distribution:
+    def reverse(self, x_t: X, t: Tensor, s: Tensor, posterior: Posterior[X]) -> Distribution[X]:
         """E over x_0 ~ posterior of q(x_s | x_t, x_0), for s < t."""
 
 
@@ -84,19 +86,19 @@ class Affine(Process):
         return (x_t - alpha * x_0) / sigma
 
 
-class SDE(Process):
+class SDE(Process[X]):
     r"""dx = drift dt + diffuse dw, on a space in which ``move`` adds a tangent vector to a point."""
 
     @abstractmethod
-    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+    def drift(self, x: X, t: Tensor) -> X:
         """f(x, t)."""
 
     @abstractmethod
-    def diffuse(self, v: Tensor, t: Tensor) -> Tensor:
+    def diffuse(self, v: X, t: Tensor) -> X:
         r"""G_t v; applied twice it is G G' v where G is symmetric, as in every process here."""
 
     @abstractmethod
-    def score(self, x_t: Tensor, t: Tensor, posterior: Posterior) -> Tensor:
+    def score(self, x_t: X, t: Tensor, posterior: Posterior[X]) -> X:
         r"""\nabla log p_t(x_t), from a posterior over x_0."""
 
     def move(self, x: Tensor, dx: Tensor) -> Tensor:

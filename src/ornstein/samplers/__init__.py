@@ -4,6 +4,7 @@ from ornstein.samplers.ancestral import Ancestral as Ancestral
 from ornstein.samplers.base import DenoisingSampler as DenoisingSampler
 from ornstein.samplers.base import Sampler as Sampler
 from ornstein.samplers.base import Step as Step
+from ornstein.samplers.base import Transition as Transition
 from ornstein.samplers.base import simulate as simulate
 from ornstein.samplers.ddim import DDIM as DDIM
 from ornstein.samplers.dpm_solver import DPMSolverPP2M as DPMSolverPP2M

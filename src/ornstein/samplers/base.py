@@ -1,4 +1,4 @@
-"""A sampler moves a state from time t to an earlier time s. One loop, :func:`simulate`, serves them all."""
+"""A sampler moves a state from time t to time s, earlier unless it says so. One loop, :func:`simulate`, serves them all."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic
 
 import torch
 from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
+from ornstein.core.distributions import Distribution
 from ornstein.core.errors import CapabilityError, OrnsteinError, UsageError
 from ornstein.core.rng import Random
 from ornstein.core.shapes import expand
+from ornstein.core.state import X, finite
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Process
 
@@ -22,23 +24,23 @@ State = Any
 """What a sampler carries from step to step: a small tuple of tensors, or None. The sampler object itself holds none."""
 
 
-class Sampler(ABC):
+class Sampler(ABC, Generic[X]):
     """Moves x_t to x_s. Immutable: everything that changes is in the state it returns, so threads may share one."""
 
-    needs: ClassVar[type[Process]] = Process
+    needs: ClassVar[type[Process[Any]]] = Process
     order: ClassVar[int] = 1
     """Order of convergence in the step size (weak order for stochastic samplers); measured in the tests."""
     evaluations: ClassVar[int] = 1
     """Network calls per step; measured in the tests."""
     stochastic: ClassVar[bool] = False
+    ascends: bool = False
+    """Whether it steps from data to prior, s > t: a learned forward path, one side of a bridge, an inversion."""
 
     @abstractmethod
-    def step(
-        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, State]:
-        """``t > s``, both expanded to x's rank; returns x_s and the state for the next step."""
+    def step(self, x_t: X, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND) -> tuple[X, State]:
+        """``t > s`` unless it ascends, both expanded to x's rank; returns x_s and the state for the next step."""
 
-    def init(self, x: Tensor, t: Tensor) -> State:
+    def init(self, x: X, t: Tensor) -> State:
         """The state before the first step."""
         return None
 
@@ -47,10 +49,26 @@ class Sampler(ABC):
         return 1.0
 
 
-class DenoisingSampler(Sampler):
+class Transition(Sampler[X]):
+    """A sampler whose step draws from a law that it can name, so that a path has a density.
+
+    What objectives over whole paths need of both directions (DiffFlow, Schrödinger bridges, variational bounds).
+    """
+
+    stochastic: ClassVar[bool] = True
+
+    @abstractmethod
+    def kernel(self, x_t: X, t: Tensor, s: Tensor, cond: Cond = NO_COND) -> Distribution[X]:
+        """The law of x_s given x_t."""
+
+    def step(self, x_t: X, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND) -> tuple[X, State]:
+        return self.kernel(x_t, t, s, cond).sample(rng), None
+
+
+class DenoisingSampler(Sampler[X]):
     """A sampler built on a denoiser; construction checks that the denoiser's process has the rung that is needed."""
 
-    def __init__(self, denoiser: Denoiser):
+    def __init__(self, denoiser: Denoiser[X]):
         if not isinstance(denoiser.process, self.needs):
             raise CapabilityError(
                 f"{type(self).__name__} needs a process that is {self.needs.__name__}; "
@@ -67,7 +85,7 @@ class DenoisingSampler(Sampler):
         return float(self.denoiser.process.t_max)
 
 
-def _would_do(process: Process) -> str:
+def _would_do(process: Process[Any]) -> str:
     from ornstein.samplers.table import SAMPLERS
 
     fit = [name for name, cls in SAMPLERS.items() if isinstance(process, cls.needs)]
@@ -75,60 +93,65 @@ def _would_do(process: Process) -> str:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Generic[X]):
     """What ``on_step`` is told after each step."""
 
     index: int
     total: int
     t: Tensor
     s: Tensor
-    x: Tensor
+    x: X
     state: State
 
 
 def simulate(
-    sampler: Sampler,
-    x: Tensor,
+    sampler: Sampler[X],
+    x: X,
     grid: Tensor,
     rng: Random,
     cond: Cond = NO_COND,
-    on_step: Callable[[Step], None] | None = None,
-) -> Tensor:
-    """Run a sampler down a grid of decreasing times: the only loop. It can be differentiated through.
+    on_step: Callable[[Step[X]], None] | None = None,
+) -> X:
+    """Run a sampler along a grid of times: the only loop. It can be differentiated through.
 
     Args:
-        x: the state at ``grid[0]``, ``[B, ...]``.
-        grid: ``[N + 1]`` decreasing times in [0, 1], or ``[N + 1, B]`` with one grid per sample.
+        x: the state at ``grid[0]``, ``[B, ...]``: a tensor, a dict of tensors or Ragged, as the sampler takes it.
+        grid: ``[N + 1]`` times in [0, 1], decreasing (increasing for a sampler that ascends), or ``[N + 1, B]`` with one
+            grid per sample.
         rng: draws for all steps.
         on_step: called after each step.
 
     Raises:
-        UsageError: the grid has fewer than two times, does not decrease, or leaves [0, 1].
+        UsageError: the grid has fewer than two times, runs the wrong way, or leaves [0, 1].
         OrnsteinError: a state stopped being finite (names the step and the time).
     """
-    grid = check_grid(grid)
-    times = [expand(t, x) for t in grid.to(x.device)]
+    grid = check_grid(grid, ascending=sampler.ascends)
+    times = [expand(t, x) for t in grid]
     state = sampler.init(x, times[0])
     total = len(times) - 1
     for i, (t, s) in enumerate(pairwise(times)):
         x, state = sampler.step(x, t, s, state, rng, cond)
         if on_step is not None:
             on_step(Step(i, total, t, s, x, state))
-    if torch.is_tensor(x) and x.is_floating_point() and not bool(torch.isfinite(x).all()):
-        bad = (~torch.isfinite(x.reshape(x.shape[0], -1)).all(1)).nonzero().flatten().tolist()
+    if not bool((good := finite(x)).all()):
+        bad = (~good).nonzero().flatten().tolist()
+        begin = float(grid[0].max())
+        below = "" if sampler.ascends else f", or start below t_max = {begin:.4g}"
         raise OrnsteinError(
             f"{type(sampler).__name__} left non-finite values in samples {bad[:8]} after {total} steps from "
-            f"t = {float(grid.max()):.4g}; check the weights, or start below t_max = {float(grid.max()):.4g}"
+            f"t = {begin:.4g}; check the weights{below}"
         )
     return x
 
 
-def check_grid(grid: Tensor) -> Tensor:
-    """A grid as float64, refused unless it decreases strictly within [0, 1]."""
+def check_grid(grid: Tensor, ascending: bool = False) -> Tensor:
+    """A grid as float64, refused unless it decreases (increases, if asked) strictly within [0, 1]."""
     grid = torch.as_tensor(grid, dtype=torch.float64)
     if grid.ndim not in (1, 2) or grid.shape[0] < 2:
         raise UsageError(f"a grid needs at least two times, [N + 1] or [N + 1, B]; got shape {tuple(grid.shape)}")
-    if bool((grid[1:] >= grid[:-1]).any()):
+    if ascending and bool((grid[1:] <= grid[:-1]).any()):
+        raise UsageError("this sampler ascends: its grid must increase strictly, from data (t = 0) to noise (t = 1)")
+    if not ascending and bool((grid[1:] >= grid[:-1]).any()):
         raise UsageError("a grid of times must decrease strictly, from noise (t = 1) to data (t = 0)")
     if bool((grid < 0).any()) or bool((grid > 1).any()):
         raise UsageError(f"a grid of times must lie in [0, 1]; got {float(grid.min()):.4g} .. {float(grid.max()):.4g}")
