@@ -63,6 +63,7 @@ def main() -> None:
         seconds = time.monotonic() - begin
         # edm_heun's last step is one evaluation.
         calls = args.steps * get(args.sampler).kind.evaluations - (1 if get(args.sampler).kind.evaluations == 2 else 0)
+        calls *= 1 if scale == 1 else 2  # guidance asks with and without the label
         scores = evaluate(
             samples.bytes, reference, metrics=METRICS, extractor=extractor, labels=samples.cond["label"]
         ).values

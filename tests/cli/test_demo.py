@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from cli.shell import Outcome
+from cli.shell import Outcome, picture
 from ornstein.cli.commands import demo
 from ornstein.data import Images
 from ornstein.recipes import house
@@ -23,6 +22,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Little training, few samples, and an untrained model of ten classes in place of the bundled one."""
     monkeypatch.setattr(demo, "TRAINING", {"widths": "64", "blocks": "1", "patch": "4", "batch": "16"})
     monkeypatch.setattr(demo, "MEASURED", 20)
+    monkeypatch.setattr(demo, "NEIGHBOURS", 50)
     x = np.random.default_rng(0).integers(0, 255, (10, 1, 8, 8), dtype=np.uint8)
     clothes = Images(x, np.arange(10), tuple(f"piece {i}" for i in range(10)))
     system = house.build("edm", data=clothes, settings={"widths": (64,), "blocks": 1})
@@ -36,7 +36,7 @@ def test_the_demo(ornstein: Call, small: Path) -> None:
     assert done.code == 0, done.err
     about = json.loads(done.out)
     assert all(Path(p).is_file() for p in [*about["pictures"], about["report"]])
-    grid = Image.open(small / "fashion-mnist.png")
+    grid = picture(small / "fashion-mnist.png")
     assert grid.width > grid.height + 40  # ten by ten, and the names beside it
     assert json.loads(grid.info["ornstein"])["recipe"] == "edm"
     page = (small / "report.html").read_text()

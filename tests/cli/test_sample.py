@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from cli.shell import Outcome
+from cli.shell import Outcome, picture
 
 Call = Callable[..., Outcome]
 
@@ -26,12 +25,12 @@ def test_files_carry_their_provenance(ornstein: Call, finished: Path, tmp_path: 
     about = sample(ornstein, finished, tmp_path / "out", "-n", 3, "--steps", 2, "--seed", 7)
     names = ["000007-light.png", "000008-dark.png", "000009-light.png", "grid.png"]
     assert [Path(f).name for f in about["files"]] == names
-    picture = Image.open(tmp_path / "out" / names[1])
-    written = json.loads(picture.info["ornstein"])
+    file = picture(tmp_path / "out" / names[1])
+    written = json.loads(file.info["ornstein"])
     assert written | {"recipe": "edm", "seed": 8, "label": "dark", "steps": 2, "sampler": "edm_heun"} == written
     assert written["weights"]["hash"] == about["weights"]["hash"]
-    assert "Seed: 8" in picture.info["parameters"]
-    assert json.loads(Image.open(tmp_path / "out" / "grid.png").info["ornstein"])["seeds"] == [7, 9]
+    assert "Seed: 8" in file.info["parameters"]
+    assert json.loads(picture(tmp_path / "out" / "grid.png").info["ornstein"])["seeds"] == [7, 9]
 
 
 def test_a_png_is_a_grid_alone(ornstein: Call, finished: Path, tmp_path: Path) -> None:
@@ -65,7 +64,7 @@ def test_the_batch_changes_nothing(ornstein: Call, finished: Path, tmp_path: Pat
     for batch in (1, 5):
         sample(ornstein, finished, tmp_path / str(batch), "-n", 5, "--steps", 3, "--batch", batch)
     for name in ("000000-dark.png", "000003-light.png"):
-        a, b = (np.asarray(Image.open(tmp_path / n / name), dtype=int) for n in ("1", "5"))
+        a, b = (np.asarray(picture(tmp_path / n / name), dtype=int) for n in ("1", "5"))
         assert abs(a - b).max() <= 1  # 1e-4 in [-1, 1] may still cross a rounding
 
 

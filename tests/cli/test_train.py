@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from cli.shell import SMALL, Outcome
+from cli.shell import SMALL, Outcome, picture
 from ornstein.cli.commands.train import default_out
 from ornstein.cli.output import Progress
 
@@ -27,7 +26,7 @@ def result(done: Outcome) -> dict[str, Any]:
 def test_the_run_folder(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert {"checkpoints", "config.json", "events", "log.txt", "metrics.jsonl", "samples"} <= names
-    strip = Image.open(finished / "samples" / "step-0000003.png")
+    strip = picture(finished / "samples" / "step-0000003.png")
     assert strip.width > 6 * strip.height  # eight pictures side by side
     assert "3 steps, 24 images" in (finished / "log.txt").read_text()
 
@@ -121,7 +120,7 @@ def test_only_the_length_may_change(ornstein: Call, squares: Path, copy: Path, w
         (["--set", "lrr=1"], "did you mean 'lr'?"),
         (["--set", "lr"], "--set takes field=value, got 'lr'"),
         (["--set", "lr=1", "--set", "lr=2"], "--set lr is given twice"),
-        (["--set", "lr=fast"], "lr must be a float, got 'fast'"),
+        (["--set", "lr=fast"], "lr must be of type float, got 'fast'"),
         (["--minutes", "0"], "--minutes must be positive, got 0"),
         (["--minutes", "nan"], "--minutes must be positive, got nan"),
         (["--size", "4", "--set", "size=8"], "give one of them"),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.shell import SMALL, Outcome
+from cli.shell import SMALL, Outcome, picture
 
 Call = Callable[..., Outcome]
 
@@ -57,7 +57,7 @@ def test_train_resume_sample_evaluate(ornstein: Call, mixed: Path, tmp_path: Pat
     assert drawn.code == 0, drawn.err
     about = json.loads(drawn.out)
     assert about["config"] | {"size": 16, "channels": 3, "classes": ["cats", "dogs"]} == about["config"]
-    assert {Image.open(f).size for f in about["files"][:-1]} == {(16, 16)}
+    assert {picture(f).size for f in about["files"][:-1]} == {(16, 16)}
     assert Path(about["files"][0]).name == "000000-cats.png"
 
     for what in (run, tmp_path / "out"):

@@ -91,8 +91,9 @@ def test_conditions_that_are_not_declared(conditional: System, unconditional: Sy
 
 
 def test_guidance(conditional: System, unconditional: System) -> None:
-    plain, one, strong = (conditional.sample(2, steps=2, guidance=g).tensor for g in (None, 1.0, 4.0))
-    assert torch.equal(plain, one)
+    own = conditional.guidance
+    default, named, plain, strong = (conditional.sample(2, steps=2, guidance=g).tensor for g in (None, own, 1.0, 4.0))
+    assert torch.equal(default, named)
     assert float((strong - plain).abs().max()) > 1e-3
     with pytest.raises(UsageError, match="guidance=2 needs a conditional system; this one takes no conditions"):
         unconditional.sample(1, steps=1, guidance=2.0)

@@ -112,7 +112,8 @@ class MPUNet(nn.Module):
         channels: of the input. ``out_channels`` defaults to the same.
         widths: channels at each resolution, finest first; each next resolution is half the former (rounded up).
         blocks: residual blocks per resolution in the encoder (one more in the decoder).
-        attention: the indices of ``widths`` that get attention; ``head`` is the width of a head. The first block of the
+        attention: the indices of ``widths`` that get attention; ``head`` is the width of a head, by default the largest
+            that divides both 64 and their channels. The first block of the
             decoder always has it.
         conditions: what is read from ``cond``. A missing class or vector adds nothing to the embedding, a missing image
             is zero, a missing text is one learned token.
@@ -129,7 +130,7 @@ class MPUNet(nn.Module):
         widths: tuple[int, ...] = (64, 128),
         blocks: int = 2,
         attention: tuple[int, ...] = (1,),
-        head: int = 64,
+        head: int | None = None,
         conditions: tuple[Condition, ...] = (),
         patch: int = 1,
         dropout: float = 0.0,
@@ -169,6 +170,8 @@ class MPUNet(nn.Module):
         pixels = patch * patch
         self.stem = MPConv(seen * pixels + 1, widths[0], 3)  # one more channel of ones stands in for a bias
 
+        if head is None:
+            head = math.gcd(64, widths[-1], *(widths[a] for a in attention))
         block = partial(Block, emb=emb, head=head, text=text, dropout=dropout)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
         skips, width = [widths[0]], widths[0]

@@ -42,6 +42,9 @@ MEASURED = 1000
 SHOWN = 100
 """Of them, in the picture."""
 
+NEIGHBOURS = 4000
+"""Training digits among which the nearest is sought: copies would lie at no distance."""
+
 MADE = ("fashion-mnist.png", "training.json", "digits.png", "scores.json", "report.html")
 """Files of the demo in its folder, beside ``run/``: what --again removes."""
 
@@ -181,7 +184,7 @@ def _measure(out: Path) -> dict[str, Any]:
     reference = torch.from_numpy(test.x.copy())
     extractor = ClassifierFeatures("digits")
     metrics = ("fd", "kid", "prdc", "label_agreement", "nearest")
-    base = torch.from_numpy(train.x[n:].copy())
+    base = torch.from_numpy(train.x[n : n + NEIGHBOURS].copy())
     mine = evaluate(
         samples.bytes,
         reference,
