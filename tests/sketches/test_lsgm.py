@@ -98,7 +98,7 @@ class Bound:
 
 
 class System(nn.Module):
-    """Both players; the network's zero at initialisation under V makes the first prior N(0, I), their mixed score."""
+    """Both players; under V a network that is zero at first makes the first prior N(0, I), as their mixed score does."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,7 +113,6 @@ class System(nn.Module):
         }
 
     def fit(self, players: tuple[str, ...], steps: int) -> System:
-        """Train these players on the same batches."""
         data = Draws(lambda rng: DATA.sample(rng, 256).float())
         fit(self, [Stage("joint", data, [self.updates[p] for p in players], steps)], Engine())
         return self
