@@ -6,7 +6,6 @@ path under both. In one dimension the model's density follows by quadrature, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 
@@ -25,6 +24,7 @@ from ornstein.processes import VP
 from ornstein.samplers import Transition, simulate
 from ornstein.testing import exact
 from ornstein.training import Engine, OptimizerSpec, Stage, Update, fit
+from sketches.draws import Draws
 
 DATA = exact.mixture(VP(), [0.6, 0.4], [[-1.2], [1.0]], 0.3**2)
 UP = torch.linspace(0, 1, 7, dtype=torch.float64) ** 2
@@ -42,24 +42,6 @@ class Drifting(Transition):
         shift, log_std = self.network(x_t, 1000 * per_sample(t, len(x_t)).float(), cond).chunk(2, 1)
         a, var = cast(x_t, (-RATE / 2 * (t - s).abs()).exp(), -torch.expm1(-RATE * (t - s).abs()))
         return Gaussian(a * (x_t + shift), var * (2 * log_std).exp())
-
-
-class Points:
-    """Batches of the mixture."""
-
-    def __init__(self, size: int):
-        self.rng, self.size = Stream(1), size
-
-    def __iter__(self) -> Iterator[Batch]:
-        while True:
-            yield Batch(DATA.sample(self.rng, self.size).float())
-
-    def state(self) -> dict[str, int]:
-        """Not resumed here."""
-        return {}
-
-    def restore(self, state: dict[str, int]) -> None:
-        """Not resumed here."""
 
 
 def log_ratios(forward: Transition, backward: Transition, x_0: Tensor, rng: Random) -> Tensor:
@@ -98,8 +80,9 @@ def trained() -> tuple[Transition, Transition, float]:
     forward, backward = Drifting(players[0], ascends=True), Drifting(players[1], ascends=False)
     with torch.no_grad():
         before = float(log_ratios(forward, backward, DATA.sample(Stream(2), 4000).float(), Stream(3)).mean())
+    data = Draws(lambda rng: DATA.sample(rng, 256).float())
     update = Update(partial(path_objective, forward, backward), list(players.parameters()), OptimizerSpec(lr=4e-3))
-    fit(players, [Stage("both", Points(256), [update], 350)], Engine())
+    fit(players, [Stage("both", data, [update], 350)], Engine())
     return forward, backward, before
 
 
