@@ -14,6 +14,7 @@ import torch
 from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError, suggest
 from ornstein.data import Images, Loader, open_data
 from ornstein.recipes import registry
+from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
 from ornstein.recipes.registry import Card, make_config
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import (
@@ -28,8 +29,6 @@ from ornstein.training.checkpoint import (
     sha256,
 )
 from ornstein.training.fit import Engine, Progress, Result, fit
-
-WEIGHTS = Path(__file__).parent.parent / "weights"
 
 _ENDLESS = 10**9  # steps of a run that the clock alone ends
 
