@@ -74,7 +74,7 @@ def ours(config: Mapping[str, Any], steps: int, **options: Any) -> list[tuple[fl
     def keep(step: Step[Tensor]) -> None:
         out.append((float(s.process.alpha(step.s.flatten()[:1])), step.x))
 
-    simulate(plan.sampler(denoiser), first() * plan.start, plan.grid, Tape(), NO_COND, keep)  # type: ignore[arg-type]
+    simulate(plan.sampler(denoiser), first() * s.start(float(plan.grid[0])), plan.grid, Tape(), NO_COND, keep)  # type: ignore[arg-type]
     return out
 
 
