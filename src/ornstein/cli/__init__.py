@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "show": "one recipe: paper, equations, config, claim",
     "cite": "BibTeX of a recipe",
     "train": "train a recipe on data",
+    "ema": "make an average of the weights of any width, after training",
     "sample": "draw samples from a bundled model or a run",
     "evaluate": "measure samples against data",
     "reproduce": "run a recipe's check and write its ledger row",
