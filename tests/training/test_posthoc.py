@@ -141,7 +141,7 @@ def test_an_earlier_step_can_be_chosen(trained: tuple[Path, Kept]) -> None:
     found = reconstruct(run, 0.05, step=400)
     stored = load_checkpoint(run / "snapshots" / "step-0000400").parts["power-0.05"]
     assert distance(found.tensors, stored) < 1e-6
-    with pytest.raises(UsageError, match="no snapshot of step 405; the nearest is 400 .of 20 to 800"):
+    with pytest.raises(UsageError, match=r"no snapshot of step 405; the nearest is 400 \(of 20 to 800\)"):
         reconstruct(run, 0.05, step=405)
 
 

@@ -115,7 +115,7 @@ def train(
         accumulate: parts in which a batch goes through the network, where it does not fit in memory at once.
         recompute: trade time for memory: activations of the network's blocks are computed again in the backward pass.
         compile: ``torch.compile`` each of the network's blocks.
-        snapshots: every so many steps store averages from which :func:`ornstein.recipes.average.average` makes one of any width afterwards.
+        snapshots: every so many steps store averages of which ``ornstein ema`` makes one of any width afterwards.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
