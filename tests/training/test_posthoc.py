@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from ornstein.core.errors import CheckpointError, UsageError
 from ornstein.training import Callback, Engine, OptimizerSpec, PowerEMA, Progress, Snapshots, fit, load_checkpoint
+from ornstein.training.doctor.averages import relative_distance
 from ornstein.training.ema import gamma_of
-from ornstein.training.posthoc import combination, distance, inner, reconstruct
+from ornstein.training.posthoc import combination, inner, reconstruct
 from ornstein.training.snapshots import snapshots
 from training.toy import Model, stages
 
@@ -128,10 +129,10 @@ def test_reconstruction_meets_the_full_resolution_run(std: float, trained: tuple
     run, kept = trained
     found = reconstruct(run, std)
     wanted = kept.averages[std].state()
-    error = distance(found.tensors, wanted)
+    error = relative_distance(wanted, found.tensors)
     print(f"std {std}: relative error {error:.2e}, profile error {found.profile_error:.2e}")
     assert error < 2e-3
-    assert distance(kept.live, wanted) > 20 * error  # the average is far from the weights themselves
+    assert relative_distance(wanted, kept.live) > 20 * error  # the average is far from the weights themselves
     assert (found.step, found.seen) == (800, 3200)
     assert found.tensors["count"] == 800  # what is not trained comes along as it is
 
@@ -140,7 +141,7 @@ def test_an_earlier_step_can_be_chosen(trained: tuple[Path, Kept]) -> None:
     run, _ = trained
     found = reconstruct(run, 0.05, step=400)
     stored = load_checkpoint(run / "snapshots" / "step-0000400").parts["power-0.05"]
-    assert distance(found.tensors, stored) < 1e-6
+    assert relative_distance(stored, found.tensors) < 1e-6
     with pytest.raises(UsageError, match=r"no snapshot of step 405; the nearest is 400 \(of 20 to 800\)"):
         reconstruct(run, 0.05, step=405)
 

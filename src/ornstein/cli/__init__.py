@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "measure samples against data",
     "reproduce": "run a recipe's check and write its ledger row",
     "data": "list, fetch and show data sets",
+    "doctor": "what is wrong with data or a run, and what to do about it",
     "demo": "a tour in a few minutes: sample, train, measure, report",
     "env": "versions, threads, devices, folders",
 }

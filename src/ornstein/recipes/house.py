@@ -28,6 +28,7 @@ from ornstein.training.checkpoint import (
     sha256,
     write_text,
 )
+from ornstein.training.doctor.gradient import Watch
 from ornstein.training.fit import Engine, Progress, Result, fit
 from ornstein.training.snapshots import Snapshots
 
@@ -177,6 +178,7 @@ def train(
             snapshots=Snapshots(snapshots) if snapshots is not None else None,
             save_every_seconds=save_seconds,
             resume=found is not None,
+            callbacks=(Watch(),),
             on_step=on_step,
             on_save=(lambda step: on_save(system, step)) if on_save is not None else None,
         )

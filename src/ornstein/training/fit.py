@@ -14,6 +14,7 @@ from ornstein.core.batch import Batch
 from ornstein.core.errors import OrnsteinError
 from ornstein.training.engine import Engine as Engine
 from ornstein.training.engine import Result as Result
+from ornstein.training.failure import clear_failure, note_failure
 from ornstein.training.player import Diverged, Outcome, Player
 from ornstein.training.progress import Progress as Progress
 from ornstein.training.regions import prepared
@@ -39,6 +40,7 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
     """
     model.to(engine.device).train()
     session = Session(model, engine)
+    clear_failure(engine.run)
     loss, reason = math.nan, "steps"
     with Stop().installed() as stop, closing(session), prepared(model, engine):
         for callback in engine.callbacks:
@@ -70,6 +72,7 @@ def _train(stage: Stage, players: Sequence[Player], session: Session, engine: En
         try:
             done = _step(batch, players, session, engine, number) or done
         except Diverged as e:
+            note_failure(engine.run, session.step + 1, str(e))
             raise OrnsteinError(
                 f"{e} at step {session.step + 1} of stage '{stage.name}'; training stopped before the "
                 f"update. Last good checkpoint: {last_good(engine.run)}. Lower the learning rate, or look for outliers "

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ornstein.core.errors import CheckpointError, UsageError
@@ -101,11 +100,3 @@ def reconstruct(run: Path, std: float, step: int | None = None) -> Averaged:
     like = load_checkpoint(part[-1][0], (part_name(stored[-1][2]),)).parts[part_name(stored[-1][2])]
     tensors = {key: value.to(like[key].dtype) for key, value in sums.items()} | rest
     return Averaged(tensors, std, step, seen, len(stored), error)
-
-
-def distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
-    """Relative distance |a - b| / |b| over all tensors of ``b`` together."""
-    with torch.no_grad():
-        gap = sum(float((a[k].double() - b[k].double()).square().sum()) for k in b)
-        size = sum(float(b[k].double().square().sum()) for k in b)
-    return (gap / size) ** 0.5
