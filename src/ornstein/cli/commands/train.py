@@ -36,6 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="a field of the recipe's config (ornstein show RECIPE lists them); repeatable",
     )
+    parser.add_argument(
+        "--preset", help="a size that a paper used (ornstein show RECIPE lists them); --set goes before it"
+    )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="stop after so much training in all")
     budget.add_argument("--steps", type=int, help="stop after so many steps in all (default: the recipe's)")
@@ -67,11 +70,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--steps must be at least 1, got {args.steps}")
     if args.minutes is not None and not 0 < args.minutes < math.inf:
         raise UsageError(f"--minutes must be positive, got {args.minutes:g}")
-    chosen = settings(args.set)
+    chosen: dict[str, Any] = dict(settings(args.set))
     from ornstein.cli.device import require_device
-    from ornstein.recipes import house, registry
+    from ornstein.recipes import house, presets, registry
 
     registry.card(args.recipe)
+    if args.preset is not None:
+        chosen = dict(presets.preset(args.recipe, args.preset).settings) | chosen
     require_device(args.device)
     out: Path = args.out or default_out(args.recipe, args.data)
     require_folder(out.parent)
@@ -131,6 +136,8 @@ def resume_command(args: argparse.Namespace, out: Path) -> str:
     for name in ("size", "minutes", "steps"):
         if getattr(args, name) is not None:
             words += [f"--{name}", f"{getattr(args, name):g}"]
+    if args.preset is not None:
+        words += ["--preset", args.preset]
     for pair in args.set:
         words += ["--set", pair]
     for name, default in (("seed", 0), ("device", "cpu")):
