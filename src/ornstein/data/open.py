@@ -8,7 +8,8 @@ from ornstein.core.errors import DataError, UsageError, suggest
 from ornstein.data import fashion_mnist
 from ornstein.data.arrays import read_arrays
 from ornstein.data.dataset import Images
-from ornstein.data.folder import read_folder, visible
+from ornstein.data.decoded import decode_once
+from ornstein.data.folder import folder_pictures, visible
 from ornstein.data.resize import check_size, pad, resize
 from ornstein.data.sources import SOURCES, check_split
 
@@ -81,7 +82,7 @@ def _read(
     if fashion_mnist.complete(path):
         check_split(str(path), split, SOURCES["fashion-mnist"].splits)
         return fashion_mnist.read_files(path, split), SOURCES["fashion-mnist"].padded
-    return read_folder(_part(path, split), size or FOLDER_SIZE, channels, strict)[0], False
+    return decode_once(folder_pictures(_part(path, split)), size or FOLDER_SIZE, channels, strict)[0], False
 
 
 def _part(folder: Path, split: str) -> Path:
