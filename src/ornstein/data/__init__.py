@@ -23,6 +23,7 @@ from ornstein.data.loader import Augment as Augment
 from ornstein.data.loader import Loader as Loader
 from ornstein.data.open import FOLDER_SIZE as FOLDER_SIZE
 from ornstein.data.open import open_data as open_data
+from ornstein.data.open import open_table as open_table
 from ornstein.data.pictures import Collection as Collection
 from ornstein.data.pictures import DataWarning as DataWarning
 from ornstein.data.pictures import Report as Report
@@ -34,3 +35,4 @@ from ornstein.data.store import Writer as Writer
 from ornstein.data.store import open_store as open_store
 from ornstein.data.store import save_store as save_store
 from ornstein.data.store import verify as verify
+from ornstein.data.tar_stream import TarStream as TarStream

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -123,7 +124,7 @@ def _deep_grey(values: np.ndarray, mode: str) -> Image.Image:
     return Image.fromarray(values * np.float32(255 / limit))
 
 
-def others(paths: list[Path]) -> str:
+def others(paths: Sequence[PurePath]) -> str:
     """``"3 .heic, 1 .txt"``: what lies in a folder beside pictures."""
     count = Counter(path.suffix.lower() or "without an ending" for path in paths)
     return ", ".join(f"{n} {suffix}" for suffix, n in count.most_common(5))

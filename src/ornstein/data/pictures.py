@@ -144,6 +144,13 @@ class Decoder:
                 f"no picture in {self.collection.source} can be read: {self.report}; give a folder of intact pictures"
             )
 
+    def one(self, i: int) -> np.ndarray:
+        """Picture number i, ``[C, H, W]``."""
+        found = self._try(i)
+        if isinstance(found, str):
+            raise self._refusal(self.collection.names[i], found)
+        return np.broadcast_to(found, (self.channels or 3, *found.shape[1:]))
+
     def _refusal(self, name: object, why: str) -> DataError:
         return DataError(f"{name} cannot be read: {why}; mend or remove it, or leave out strict to skip it")
 
