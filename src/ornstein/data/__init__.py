@@ -5,6 +5,9 @@ from ornstein.data.arrays import read_arrays as read_arrays
 from ornstein.data.augment import EDMAugment as EDMAugment
 from ornstein.data.augment import InTurn as InTurn
 from ornstein.data.augment import RandomCrop as RandomCrop
+from ornstein.data.buckets import BucketLoader as BucketLoader
+from ornstein.data.buckets import bucket_shapes as bucket_shapes
+from ornstein.data.buckets import read_buckets as read_buckets
 from ornstein.data.cache import CacheError as CacheError
 from ornstein.data.cache import cache_dir as cache_dir
 from ornstein.data.captions import Captions as Captions
