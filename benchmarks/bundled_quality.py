@@ -1,6 +1,8 @@
 """The bundled Fashion-MNIST model against its targets, in the features of a classifier that never saw a sample.
 
-    python benchmarks/bundled_quality.py [-n 10000] [--threads 2] [--sampler dpmpp_2m] [--steps 18] [--guidance 1.0]
+    python benchmarks/bundled_quality.py [-n 10000] [--threads 2] [--sampler dpmpp_2m] [--steps 18] [--guidance 1.0] [--record]
+
+``--record`` writes the rows beside the weights too, where the ledger finds them.
 
 Beside the model stands what real images reach: as many random training images as samples, against the 10,000 test images.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import time
 from pathlib import Path
 
@@ -19,6 +22,7 @@ import ornstein
 from ornstein.data import open_data
 from ornstein.evaluation import evaluate
 from ornstein.evaluation.features import ClassifierFeatures
+from ornstein.recipes.bundled import QUALITY, WEIGHTS
 from ornstein.samplers import get
 
 METRICS = ("fd", "prdc", "label_agreement")
@@ -35,6 +39,7 @@ def main() -> None:
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0])
     parser.add_argument("--fast", action="store_true", help="bf16 network calls")
     parser.add_argument("--baseline", action="store_true", help="measure the training images only")
+    parser.add_argument("--record", action="store_true", help="write quality.json beside the bundled weights")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/bundled_quality.csv"))
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -84,6 +89,15 @@ def main() -> None:
         writer = csv.DictWriter(f, list(rows[-1]))
         writer.writeheader()
         writer.writerows(rows)
+    if args.record:
+        record(args.model, rows)
+
+
+def record(model: str, rows: list[dict[str, object]]) -> None:
+    """The rows as part of the ledger, bound to the weights by their hash."""
+    folder = WEIGHTS / model
+    digest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]["model.safetensors"]["sha256"]
+    (folder / QUALITY).write_text(json.dumps({"sha256": digest, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

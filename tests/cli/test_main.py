@@ -148,3 +148,9 @@ def test_a_closed_pipe_is_silent() -> None:
     command = f"{shlex.quote(sys.executable)} -m ornstein.cli list --json | true"
     done = subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, text=True)
     assert done.stderr == ""
+
+
+def test_show_prints_the_ledger_row(ornstein: Call) -> None:
+    done = ornstein("show", "edm")
+    assert "heun_gain > 2.82843" in done.out and "holds over 3 seeds" in done.out
+    assert json.loads(ornstein("show", "edm", "--json").out)["measured"]["recipe"] == "edm"

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from house.tree import ROOT
-from ornstein.core.errors import DataError, OrnsteinError, UsageError
-from ornstein.recipes import fingerprint, ledger, registry, reproduce
+from ornstein.core.errors import CheckpointError, DataError, OrnsteinError, UsageError
+from ornstein.recipes import bundled, fingerprint, ledger, registry, reproduce
 from ornstein.recipes.check import Check, Condition
 from ornstein.recipes.fingerprint import code_hash
 from ornstein.recipes.ledger import judge
 
-RESULTS = ROOT / "results"
+RESULTS = ROOT / "src" / "ornstein" / "results"
 CHECKED = reproduce.check_names()
 
 
@@ -25,7 +25,7 @@ def test_rows_are_of_this_code(name: str) -> None:
     assert path.is_file(), f"no row: run `ornstein reproduce {name}`"
     row, check = ledger.read(path), reproduce.get_check(name)
     assert row.code == code_hash(registry.card(name), check), (
-        f"the code of recipe '{name}' or of its check changed after results/{name}.json was written: "
+        f"the code of recipe '{name}' or of its check changed after {name}.json was written: "
         f"run `ornstein reproduce {name}`"
     )
     assert len(row.seeds) >= 3, "a row stands on three seeds or more"
@@ -46,7 +46,7 @@ def test_no_row_without_a_check() -> None:
 
 def test_the_page_is_up_to_date() -> None:
     page = (ROOT / ledger.PAGE).read_text(encoding="utf-8")
-    assert page == ledger.page(ledger.rows(RESULTS)), "run `python -m ornstein.recipes.ledger`"
+    assert page == ledger.page(ledger.rows(RESULTS), bundled.bundled()), "run `python -m ornstein.recipes.ledger`"
 
 
 @pytest.mark.parametrize("name", CHECKED)
@@ -210,3 +210,18 @@ def test_page_escapes_and_names_everything(tmp_path: Path) -> None:
     assert "A \\| b." in text and row.title in text and row.code in text
     for c in row.conditions:
         assert c.text in text
+
+
+def test_bundled_weights_say_where_they_come_from(tmp_path: Path) -> None:
+    models = bundled.bundled()
+    assert models
+    for model in models:
+        assert model.about["command"].startswith("ornstein train ")
+        assert {"data", "licence", "seed", "step", "seen", "machine"} <= set(model.about)
+        assert model.sha256[:16] in ledger.page([], [model])
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    (folder / "manifest.json").write_bytes((bundled.WEIGHTS / models[0].name / "manifest.json").read_bytes())
+    (folder / bundled.QUALITY).write_text('{"sha256": "0", "rows": []}')
+    with pytest.raises(CheckpointError, match="measured on other weights"):
+        bundled.read(folder)

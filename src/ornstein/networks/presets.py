@@ -10,10 +10,10 @@ from ornstein.networks.unet import UNet
 IMAGENET: tuple[Condition, ...] = (ClassCondition("label", 1000),)
 
 
-def ddpm_cifar10(*, conditions: tuple[Condition, ...] = (), dropout: float = 0.1) -> UNet:
+def ddpm_cifar10(*, channels: int = 3, conditions: tuple[Condition, ...] = (), dropout: float = 0.1) -> UNet:
     """DDPM's network for CIFAR-10, 35.7 M parameters; Ho et al. 2020, appendix B."""
     return UNet(
-        channels=3,
+        channels=channels,
         widths=(128, 256, 256, 256),
         blocks=2,
         attention=(1,),
@@ -25,10 +25,10 @@ def ddpm_cifar10(*, conditions: tuple[Condition, ...] = (), dropout: float = 0.1
     )
 
 
-def ddpmpp_cifar10(*, conditions: tuple[Condition, ...] = (), dropout: float = 0.13) -> UNet:
+def ddpmpp_cifar10(*, channels: int = 3, conditions: tuple[Condition, ...] = (), dropout: float = 0.13) -> UNet:
     """DDPM++ as re-stated by EDM, 55.7 M parameters; Karras et al. 2022, table 7."""
     return UNet(
-        channels=3,
+        channels=channels,
         widths=(256, 256, 256),
         base=128,
         blocks=4,
@@ -43,10 +43,10 @@ def ddpmpp_cifar10(*, conditions: tuple[Condition, ...] = (), dropout: float = 0
     )
 
 
-def ncsnpp_cifar10(*, conditions: tuple[Condition, ...] = (), dropout: float = 0.13) -> UNet:
+def ncsnpp_cifar10(*, channels: int = 3, conditions: tuple[Condition, ...] = (), dropout: float = 0.13) -> UNet:
     """NCSN++ as re-stated by EDM; Karras et al. 2022, table 7. 56.4 M parameters: DDPM++ and 0.66 M of progressive input."""
     return UNet(
-        channels=3,
+        channels=channels,
         widths=(256, 256, 256),
         base=128,
         blocks=4,
@@ -65,10 +65,10 @@ def ncsnpp_cifar10(*, conditions: tuple[Condition, ...] = (), dropout: float = 0
     )
 
 
-def adm_imagenet64(*, conditions: tuple[Condition, ...] = IMAGENET, dropout: float = 0.1) -> UNet:
+def adm_imagenet64(*, channels: int = 3, conditions: tuple[Condition, ...] = IMAGENET, dropout: float = 0.1) -> UNet:
     """ADM for ImageNet at 64 x 64, 296 M parameters; Dhariwal & Nichol 2021, as re-stated by Karras et al. 2022, table 7."""
     return UNet(
-        channels=3,
+        channels=channels,
         widths=(192, 384, 576, 768),
         blocks=3,
         attention=(1, 2, 3),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -113,6 +114,10 @@ class Sigmoid(Schedule):
         return ((torch.logit(v) * self.tau - self.start) / (self.end - self.start)).clamp(0, 1)
 
 
+_TABLE: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
+"""Tables are made of numbers even where a network is built without memory, on the meta device."""
+
+
 class Table(Schedule):
     r"""T betas of a discrete-time paper: alpha_{n/T}^2 = prod_{i <= n} (1 - beta_i), exact at t = n/T.
 
@@ -124,13 +129,11 @@ class Table(Schedule):
 
     def __init__(self, betas: Tensor):
         super().__init__()
-        betas = torch.as_tensor(betas, dtype=torch.float64)
+        betas = torch.as_tensor(betas, **_TABLE)
         if betas.ndim != 1 or len(betas) < 2 or not bool(((betas > 0) & (betas <= 1)).all()):
             raise UsageError("betas must be a list of at least two numbers in (0, 1]")
         log_alpha = 0.5 * torch.cumsum(torch.log1p(-betas), 0)
-        self.register_buffer(
-            "_gap", torch.cat([torch.zeros(1, dtype=torch.float64), -torch.expm1(log_alpha)]), persistent=False
-        )
+        self.register_buffer("_gap", torch.cat([torch.zeros(1, **_TABLE), -torch.expm1(log_alpha)]), persistent=False)
         self.steps = len(betas)
         if bool(betas[-1] == 1):
             self.t_max = 1.0 - 1e-3 / self.steps  # alpha_1 = 0: a hair before it, where everything is finite
@@ -139,24 +142,24 @@ class Table(Schedule):
     def linear(cls, steps: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Table:
         """DDPM's betas, rescaled by 1000/T so that the total noise does not depend on T. Ho et al. 2020."""
         scale = 1000 / steps
-        return cls(torch.linspace(beta_1 * scale, min(beta_T * scale, 0.999), steps, dtype=torch.float64))
+        return cls(torch.linspace(beta_1 * scale, min(beta_T * scale, 0.999), steps, **_TABLE))
 
     @classmethod
     def scaled_linear(cls, steps: int = 1000, beta_1: float = 0.00085, beta_T: float = 0.012) -> Table:
         """Linear in sqrt(beta): latent and stable diffusion. Rombach et al. 2022."""
-        return cls(torch.linspace(beta_1**0.5, beta_T**0.5, steps, dtype=torch.float64) ** 2)
+        return cls(torch.linspace(beta_1**0.5, beta_T**0.5, steps, **_TABLE) ** 2)
 
     @classmethod
     def cosine(cls, steps: int = 1000, s: float = 0.008, max_beta: float = 0.999) -> Table:
         """Nichol & Dhariwal 2021: betas from the cosine curve, clipped at 0.999."""
-        t = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+        t = torch.linspace(0, 1, steps + 1, **_TABLE)
         bar = torch.cos((t + s) / (1 + s) * (math.pi / 2)) ** 2
         return cls((1 - bar[1:] / bar[:-1]).clamp(max=max_beta))
 
     @classmethod
     def sigmoid(cls, steps: int = 1000, beta_1: float = 1e-4, beta_T: float = 0.02) -> Table:
         """betas on a sigmoid from -6 to 6 (the molecular-conformation papers; diffusers' ``sigmoid``)."""
-        return cls(torch.sigmoid(torch.linspace(-6, 6, steps, dtype=torch.float64)) * (beta_T - beta_1) + beta_1)
+        return cls(torch.sigmoid(torch.linspace(-6, 6, steps, **_TABLE)) * (beta_T - beta_1) + beta_1)
 
     def betas(self) -> Tensor:
         """The table back, ``[T]``."""
@@ -167,7 +170,7 @@ class Table(Schedule):
         r"""Shift and scale alpha so that alpha_1 = 0 and alpha_{1/T} stays. Lin et al. 2023, algorithm 1."""
         alpha = 1 - self._gap[1:]
         alpha = (alpha - alpha[-1]) * (alpha[0] / (alpha[0] - alpha[-1]))
-        bar = torch.cat([torch.ones(1, dtype=torch.float64), alpha**2])
+        bar = torch.cat([torch.ones(1, **_TABLE), alpha**2])
         return Table(1 - bar[1:] / bar[:-1])
 
     def _locate(self, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,8 @@ from ornstein.recipes.check import Check
 from ornstein.recipes.registry import Card
 
 FURNITURE = frozenset(
-    f"ornstein.recipes.{name}" for name in ("check", "house", "images.common", "registry", "samples", "system")
+    f"ornstein.recipes.{name}"
+    for name in ("check", "house", "images.common", "presets", "registry", "samples", "system")
 )
 """What all recipes share and what does not belong to one: left out, or every change would make every row old."""
 

@@ -14,6 +14,7 @@ import torch
 from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError, suggest
 from ornstein.data import Images, Loader, open_data
 from ornstein.recipes import registry
+from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
 from ornstein.recipes.registry import Card, make_config
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import (
@@ -31,8 +32,6 @@ from ornstein.training.checkpoint import (
 from ornstein.training.doctor.gradient import Watch
 from ornstein.training.fit import Engine, Progress, Result, fit
 from ornstein.training.snapshots import Snapshots
-
-WEIGHTS = Path(__file__).parent.parent / "weights"
 
 _ENDLESS = 10**9  # steps of a run that another budget ends
 
@@ -96,6 +95,7 @@ def train(
     recompute: bool = False,
     compile: bool = False,
     snapshots: int | None = None,
+    workers: int = 0,
     seed: int = 0,
     resume: bool | None = None,
     strict: bool = False,
@@ -117,6 +117,7 @@ def train(
         recompute: trade time for memory: activations of the network's blocks are computed again in the backward pass.
         compile: ``torch.compile`` each of the network's blocks.
         snapshots: every so many steps store averages of which ``ornstein ema`` makes one of any width afterwards.
+        workers: threads that prepare batches ahead; they change no batch.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
@@ -160,7 +161,7 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         system = card.build(config)
-        loader = Loader(images, config.batch, seed, config.flip)
+        loader = Loader(images, config.batch, seed, config.flip, workers=workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
         meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
         engine = Engine(

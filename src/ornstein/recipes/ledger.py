@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ornstein.core.errors import DataError, OrnsteinError
+from ornstein.recipes.bundled import Bundled, bundled
 from ornstein.recipes.check import Condition, Measured, mean
 
 PAGE = Path("docs") / "results.md"
+SHIPPED = Path(__file__).parent.parent / "results"
+"""The ledger as it came with the package."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,11 @@ class Row:
     """hash of the code that was measured, :func:`ornstein.recipes.fingerprint.code_hash`"""
 
     def __str__(self) -> str:
-        lines = [self.title, f"paper: {self.paper_claim}", f"here:  {self.claim}", ""]
+        return "\n".join([self.title, f"paper: {self.paper_claim}", self.figures()])
+
+    def figures(self) -> str:
+        """The claim as it was tested here, and each condition's figures."""
+        lines = [f"here:  {self.claim}", ""]
         for c in self.conditions:
             shown = "  ".join(f"{m:.4g} | {b:.4g}" for m, b in zip(c.measured, c.bound, strict=True))
             lines.append(f"{'holds ' if c.holds else 'FAILS '} {c.text}    measured | bound per seed: {shown}")
@@ -111,13 +118,14 @@ def rows(folder: Path) -> list[Row]:
     return [read(path) for path in sorted(folder.glob("*.json"))]
 
 
-def page(ledger: Sequence[Row]) -> str:
-    """The ledger as Markdown."""
+def page(ledger: Sequence[Row], models: Sequence[Bundled] = ()) -> str:
+    """The ledger, and where the bundled weights come from, as Markdown."""
     out = [
         "# Results",
         "",
         "What each recipe's paper claims, and the same claim tested here at small scale. This page is generated from "
-        "`results/*.json` by `python -m ornstein.recipes.ledger`; the files are written by `ornstein reproduce NAME` only.",
+        "`src/ornstein/results/*.json` by `python -m ornstein.recipes.ledger`; the files are written by "
+        "`ornstein reproduce NAME` only.",
         "",
         "| recipe | holds | seeds | seconds | machine |",
         "| --- | --- | --- | --- | --- |",
@@ -143,6 +151,10 @@ def page(ledger: Sequence[Row]) -> str:
         averages = ", ".join(f"{name} {value:.4g}" for name, value in mean(row.measured).items())
         out += ["", f"Means over the seeds: {averages}."]
         out += ["", f"Code `{row.code}`, torch {row.torch}."]
+    if models:
+        out += ["", "## Bundled weights"]
+        for model in models:
+            out += ["", *model.page()]
     return "\n".join(out) + "\n"
 
 
@@ -159,9 +171,9 @@ def main() -> None:
     from ornstein.recipes.reproduce import results_folder
 
     folder = results_folder()
-    path = folder.parent / PAGE
+    path = folder.parents[2] / PAGE
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(rows(folder)), encoding="utf-8")
+    path.write_text(page(rows(folder), bundled()), encoding="utf-8")
     print(f"{path}: {len(rows(folder))} rows")
 
 

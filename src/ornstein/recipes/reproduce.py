@@ -49,11 +49,11 @@ def reproduce(
     on_progress: Callable[[float, str], None] | None = None,
     out: str | Path | None = None,
 ) -> Row:
-    """Measure a recipe's central claim at small scale over ``seeds`` seeds (0, 1, ..) and write ``results/NAME.json``.
+    """Measure a recipe's central claim at small scale over ``seeds`` seeds (0, 1, ..) and write its row of the ledger.
 
     Args:
         on_progress: told before the first seed and after each how far it is, in [0, 1], and a few words.
-        out: the folder of the ledger; by default ``results`` at the root of the checkout around the current directory.
+        out: the folder of the ledger; by default that of the checkout around the current directory.
 
     Raises:
         UsageError: unknown recipe, no check, seeds below 1, or no checkout here and no ``out``.
@@ -107,7 +107,7 @@ def machine() -> str:
 
 
 def results_folder(start: Path | None = None) -> Path:
-    """``results`` of the checkout that holds the current directory."""
+    """The ledger of the checkout that holds the current directory. It lies in the package, so that it ships."""
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         project = folder / "pyproject.toml"
@@ -115,7 +115,7 @@ def results_folder(start: Path | None = None) -> Path:
             project.is_file()
             and tomllib.loads(project.read_text(encoding="utf-8")).get("project", {}).get("name") == "ornstein"
         ):
-            return folder / "results"
+            return folder / "src" / "ornstein" / "results"
     raise UsageError(
         f"{here} is not inside a checkout of ornstein, where the ledger is kept; change into one, or give a folder (--out)"
     )

@@ -15,7 +15,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The recipe, the number of seeds, where the ledger lies."""
     parser.add_argument("name", help="a recipe: see ornstein list")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default 3)")
-    parser.add_argument("--out", type=Path, help="the ledger's folder (default: results/ of the checkout)")
+    parser.add_argument("--out", type=Path, help="the ledger's folder (default: that of the checkout)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -37,6 +37,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FIELD=VALUE",
         help="a field of the recipe's config (ornstein show RECIPE lists them); repeatable",
     )
+    parser.add_argument(
+        "--preset", help="a size that a paper used (ornstein show RECIPE lists them); --set goes before it"
+    )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="stop after so much training in all")
     budget.add_argument("--kimg", type=float, help="stop after so many thousands of images in all")
@@ -58,6 +61,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--snapshots", type=int, metavar="STEPS", help="store averages every so many steps, for ornstein ema afterwards"
     )
+    parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches ahead (default 0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument(
         "--strict", action="store_true", help="refuse a folder with unreadable files instead of skipping them"
@@ -89,11 +93,13 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--accumulate must be at least 1, got {args.accumulate}")
     if args.snapshots is not None and args.snapshots < 1:
         raise UsageError(f"--snapshots must be at least 1, got {args.snapshots}")
-    chosen = settings(args.set)
+    chosen: dict[str, Any] = dict(settings(args.set))
     from ornstein.cli.device import require_device
-    from ornstein.recipes import house, registry
+    from ornstein.recipes import house, presets, registry
 
     registry.card(args.recipe)
+    if args.preset is not None:
+        chosen = dict(presets.preset(args.recipe, args.preset).settings) | chosen
     require_device(args.device)
     out: Path = args.out or default_out(args.recipe, args.data)
     require_folder(out.parent)
@@ -112,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
             recompute=args.recompute,
             compile=args.compile,
             snapshots=args.snapshots,
+            workers=args.workers,
             seed=args.seed,
             resume=args.resume,
             strict=args.strict,
@@ -158,9 +165,11 @@ def resume_command(args: argparse.Namespace, out: Path) -> str:
     for name in ("size", "minutes", "kimg", "steps", "snapshots"):
         if (value := getattr(args, name)) is not None:
             words += [f"--{name}", str(value) if isinstance(value, int) else f"{value:g}"]
+    if args.preset is not None:
+        words += ["--preset", args.preset]
     for pair in args.set:
         words += ["--set", pair]
-    for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1)):
+    for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1), ("workers", 0)):
         if getattr(args, name) != default:
             words += [f"--{name}", str(getattr(args, name))]
     return shlex.join(words + [f"--{name}" for name in ("strict", "recompute", "compile") if getattr(args, name)])

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ornstein.core.errors import UsageError
+from ornstein.networks import presets
 from ornstein.networks.layers.conditioning import ClassCondition
 from ornstein.networks.mp_unet import MPUNet
 from ornstein.objectives.denoising import Denoising
@@ -70,7 +71,10 @@ class ImageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig(ImageConfig):
-    """An image recipe whose network is given by a few sizes, and is told ``1000 t``."""
+    """An image recipe whose network is given by a few sizes, or is one that a paper names."""
+
+    architecture: Literal["mp_unet", "ddpm_cifar10", "ddpmpp_cifar10", "ncsnpp_cifar10", "adm_imagenet64"] = "mp_unet"
+    """``mp_unet`` of the sizes below, or a paper's network as :mod:`ornstein.networks.presets` builds it, at its own sizes"""
 
     widths: tuple[int, ...] = (64, 128)
     """channels at each resolution, finest first"""
@@ -87,17 +91,22 @@ class NetworkConfig(ImageConfig):
     decay_steps: int = 2000
     warmup: int = 100
 
-    def network(self) -> nn.Module:
-        """The network, untrained."""
+    def network(self, bandwidth: float = 1 / 250) -> nn.Module:
+        """The network, untrained; ``bandwidth`` suits the range of the time that it is told, here 1000 t."""
+        conditions = (ClassCondition("label", len(self.classes)),) if self.classes else ()
+        if self.architecture != "mp_unet":
+            return getattr(presets, self.architecture)(
+                channels=self.channels, conditions=conditions, dropout=self.dropout
+            )
         return MPUNet(
             channels=self.channels,
             widths=self.widths,
             blocks=self.blocks,
             attention=self.attention,
-            conditions=(ClassCondition("label", len(self.classes)),) if self.classes else (),
+            conditions=conditions,
             patch=self.patch,
             dropout=self.dropout,
-            bandwidth=1 / 250,
+            bandwidth=bandwidth,
         )
 
 

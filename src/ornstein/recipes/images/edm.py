@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from ornstein.codecs.base import Scale
 from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.denoisers.parametrizations import EDMScaling
-from ornstein.networks.layers.conditioning import ClassCondition
-from ornstein.networks.mp_unet import MPUNet
 from ornstein.objectives.denoising import Denoising
 from ornstein.objectives.times import LogNormalSigma
 from ornstein.processes.gaussian import EDM as EDMProcess
-from ornstein.recipes.images.common import ImageConfig, one_stage
+from ornstein.recipes.images.common import NetworkConfig, one_stage
 from ornstein.recipes.registry import recipe
 from ornstein.recipes.system import System
 from ornstein.samplers.table import get
 
 
 @dataclass(frozen=True, kw_only=True)
-class EDM(ImageConfig):
+class EDM(NetworkConfig):
     """EDM's schedule, preconditioning and noise distribution; the network of its successor in a small size."""
 
-    widths: tuple[int, ...] = (64, 128)
-    blocks: int = 2
-    attention: tuple[int, ...] = ()
-    patch: int = 2
-    dropout: float = 0.0
     sigma_min: float = 0.002
     sigma_max: float = 80.0
     sigma_data: float = 0.5
@@ -35,8 +27,8 @@ class EDM(ImageConfig):
     p_std: float = 1.2
     data_std: float = 0.5
     """standard deviation of the training images in [-1, 1]; they are rescaled so that it becomes sigma_data"""
-    lr: float = 4e-3
-    decay: Literal["constant", "inverse_sqrt", "cosine"] = "inverse_sqrt"
+    steps: int = 20_000
+    warmup: int = 500
     decay_steps: int = 3000
     guidance: float = 2.0
     """default scale when sampling a class-conditional model; unconditional ones take none"""
@@ -56,16 +48,7 @@ class EDM(ImageConfig):
 def edm(c: EDM = EDM()) -> System:
     """The EDM system."""
     process = EDMProcess(c.sigma_min, c.sigma_max)
-    network = MPUNet(
-        channels=c.channels,
-        widths=c.widths,
-        blocks=c.blocks,
-        attention=c.attention,
-        conditions=(ClassCondition("label", len(c.classes)),) if c.classes else (),
-        patch=c.patch,
-        dropout=c.dropout,
-    )
-    denoiser = Preconditioned(network, process, EDMScaling(c.sigma_data), channels_last=True)
+    denoiser = Preconditioned(c.network(bandwidth=1.0), process, EDMScaling(c.sigma_data), channels_last=True)
     codec = Scale(c.sigma_data / c.data_std)
 
     def objective(system: System) -> Denoising:

@@ -1,0 +1,87 @@
+"""The sizes that papers used, by recipe: ``ornstein train ddpm --preset cifar10``.
+
+They are kept apart from the recipes, so that a further size does not make a measured row old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ornstein.core.errors import UsageError, unknown
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Fields of a recipe's config, and how many parameters the paper counts."""
+
+    settings: Mapping[str, Any]
+    source: str
+    """where the paper says so"""
+    parameters: float | None = None
+    """as published, of the trained network; None where the paper gives no number"""
+    tolerance: float = 0.01
+    """relative, for numbers that are published in round figures"""
+    reduced: Mapping[str, Any] = field(default_factory=dict)
+    """further fields for the test that trains two steps: a lower resolution, a small batch"""
+
+
+_CIFAR = {"size": 32, "channels": 3, "batch": 128, "patch": 1, "flip": True, "warmup": 5000, "decay": "constant"}
+_REDUCED = {"size": 8, "batch": 2}
+
+PRESETS: dict[str, dict[str, Preset]] = {
+    "ddpm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "sampling_steps": 1000}
+            | {"variance": "large", "ema_half_life": 887_000, "precision": "fp32"},
+            "Ho et al. 2020, appendix B",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "ddim": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000},
+            "Song et al. 2021, appendix D.1: the network of DDPM",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "edm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpmpp_cifar10", "dropout": 0.13, "lr": 1e-3, "batch": 512, "steps": 400_000}
+            | {"ema_half_life": 500_000},
+            "Karras et al. 2022, table 7, the column of CIFAR-10, DDPM++",
+            55.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "flow-matching": {
+        "cifar10": Preset(
+            _CIFAR | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 400_000},
+            "Tong et al. 2024, appendix E: the network of DDPM on CIFAR-10",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+}
+"""By recipe and name: one entry per size that a paper trained."""
+
+
+def presets(recipe: str) -> dict[str, Preset]:
+    """Those of one recipe; empty where the table has none."""
+    return PRESETS.get(recipe, {})
+
+
+def preset(recipe: str, name: str) -> Preset:
+    """One preset; an unknown name suggests the nearest."""
+    known = presets(recipe)
+    if not known:
+        raise UsageError(f"recipe '{recipe}' has no presets; ornstein show {recipe} lists its fields")
+    if name not in known:
+        raise unknown(f"preset of recipe '{recipe}'", name, known)
+    return known[name]
