@@ -97,6 +97,7 @@ def train(
     recompute: bool = False,
     compile: bool = False,
     snapshots: int | None = None,
+    workers: int = 0,
     seed: int = 0,
     resume: bool | None = None,
     strict: bool = False,
@@ -119,6 +120,7 @@ def train(
         recompute: trade time for memory: activations of the network's blocks are computed again in the backward pass.
         compile: ``torch.compile`` each of the network's blocks.
         snapshots: every so many steps store averages of which ``ornstein ema`` makes one of any width afterwards.
+        workers: threads that prepare batches ahead; they change no batch.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
         captions: the encoder (``minilm``) by which the data's captions become a condition; a resumed run keeps its own.
@@ -171,7 +173,7 @@ def train(
         torch.manual_seed(seed)
         system = card.build(config)
         system.captions = book
-        loader = Loader(images, config.batch, seed, config.flip)
+        loader = Loader(images, config.batch, seed, config.flip, workers=workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
         meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
         engine = Engine(

@@ -62,6 +62,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--snapshots", type=int, metavar="STEPS", help="store averages every so many steps, for ornstein ema afterwards"
     )
+    parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches ahead (default 0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument(
         "--strict", action="store_true", help="refuse a folder with unreadable files instead of skipping them"
@@ -118,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
             recompute=args.recompute,
             compile=args.compile,
             snapshots=args.snapshots,
+            workers=args.workers,
             seed=args.seed,
             captions=args.captions,
             resume=args.resume,
@@ -170,7 +172,7 @@ def resume_command(args: argparse.Namespace, out: Path) -> str:
             words += [f"--{name}", getattr(args, name)]
     for pair in args.set:
         words += ["--set", pair]
-    for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1)):
+    for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1), ("workers", 0)):
         if getattr(args, name) != default:
             words += [f"--{name}", str(getattr(args, name))]
     return shlex.join(words + [f"--{name}" for name in ("strict", "recompute", "compile") if getattr(args, name)])
