@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -10,7 +11,9 @@ from pathlib import Path
 
 from ornstein.core.errors import DataError
 
-_PATIENCE = 600  # seconds for one command
+_PATIENCE = 1800  # seconds for one command
+_LONGEST = 400  # letters of a reason
+_UNREACHED = re.compile(r"resolv|connect|timed out|unreachable|ENOTFOUND|ECONNREFUSED|EAI_AGAIN", re.IGNORECASE)
 
 
 def unpack(package: str, into: Path, instead: str) -> None:
@@ -61,5 +64,6 @@ def run(command: list[str], folder: Path, extra: Mapping[str, str] | None = None
     if done.returncode == 0:
         return ""
     lines = done.stderr.strip().splitlines()
-    errors = [line for line in lines if line.startswith(("E:", "dpkg", "ERROR:", "npm error"))] or lines
-    return errors[0] if errors else f"{command[0]} failed with exit code {done.returncode}"
+    errors = [line for line in lines if _UNREACHED.search(line)]  # pip names these in warnings only
+    errors = errors or [line for line in lines if line.startswith(("E:", "dpkg", "ERROR:", "npm error"))] or lines
+    return errors[0][:_LONGEST] if errors else f"{command[0]} failed with exit code {done.returncode}"

