@@ -8,6 +8,7 @@ from torch import Tensor
 from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Rng
 from ornstein.denoisers import X0, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
+from ornstein.denoisers.consistency import ConsistencyScaling, TrigFlow
 from ornstein.processes import (
     EDM,
     VE,
@@ -16,6 +17,7 @@ from ornstein.processes import (
     CategoricalProcess,
     FlowMatching,
     GaussianProcess,
+    Interpolant,
     Process,
     SubVP,
     Torus,
@@ -67,6 +69,7 @@ AFFINE: dict[str, Affine] = {
     "ve": VE(),
     "edm": EDM(),
     "flow_matching": FlowMatching(),
+    "interpolant": Interpolant(),
 }
 """Smooth in t, so that orders can be measured."""
 
@@ -99,6 +102,8 @@ PARAMETRIZATIONS: dict[str, Parametrization] = {
     "velocity": Velocity(),
     "score": ScoreOut(),
     "edm": EDMScaling(0.5),
+    "consistency": ConsistencyScaling(0.5, 0.002),
+    "trig_flow": TrigFlow(0.5),
     "learned_range": LearnedRange(Eps(), 1000),
     "learned_range_v": LearnedRange(V(), 250),
 }
