@@ -38,14 +38,14 @@ def measure(seed: int) -> dict[str, float]:
     for name in ("distilled", "trained"):
         denoiser = function(seed)
         distilled = name == "distilled"
-        levels = constant(18) if distilled else root_levels(STEPS, 2, 150)
+        levels = constant(18) if distilled else root_levels(STEPS, 2, 40)
         objective = Consistency(
             denoiser,
             Identity(),
             GridNeighbours(process, levels),
             Counter(),
             target=Follower(denoiser),
-            rate=constant(0.95) if distilled else rising_rate(0.95, levels, 2),
+            rate=constant(0.95) if distilled else rising_rate(0.5, levels, 2),
             teacher=exact if distilled else None,
         )
         train(denoiser, objective, data, seed, STEPS, lr=1e-3)

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
 
 from ornstein.codecs.base import Scale
 from ornstein.core.errors import UsageError
 from ornstein.denoisers.two_time import SPAN, FlowMapDenoiser, TwoTime
+from ornstein.networks.dit import DiT
+from ornstein.networks.layers.conditioning import ClassCondition, Condition
 from ornstein.objectives.followers import Follower
 from ornstein.objectives.shortcut import Shortcut as ShortcutObjective
 from ornstein.objectives.shortcut import is_power_of_two
@@ -27,6 +32,10 @@ from ornstein.training.optim import OptimizerSpec
 class Shortcut(NetworkConfig):
     """The jumps, and how they are learned."""
 
+    architecture: Literal["mp_unet", "ddpm_cifar10", "ddpmpp_cifar10", "ncsnpp_cifar10", "adm_imagenet64", "dit_b"] = (
+        "mp_unet"
+    )
+    """as elsewhere, or the paper's DiT-B/2"""
     finest: int = 128
     """the number of steps whose jumps are those of the flow itself"""
     part: float = 0.25
@@ -47,6 +56,21 @@ class Shortcut(NetworkConfig):
                 f"sampling_steps must be a power of two up to finest ({self.finest}), got {self.sampling_steps}: other "
                 "jumps were not trained"
             )
+
+    def network(self, bandwidth: float = 1 / 250, further: tuple[Condition, ...] = ()) -> nn.Module:
+        """The network, untrained; ``further`` conditions are those that the recipe itself supplies."""
+        if self.architecture != "dit_b":
+            return super().network(bandwidth, further)
+        conditions = ((ClassCondition("label", len(self.classes)),) if self.classes else ()) + further
+        return DiT(
+            channels=self.channels,
+            out_channels=self.channels,
+            patch=2,
+            width=768,
+            depth=12,
+            head=64,
+            conditions=conditions,
+        )
 
     def optimizer(self) -> OptimizerSpec:
         """The optimiser, with decay of the weights: without it the jumps drift."""
