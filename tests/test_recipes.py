@@ -28,6 +28,9 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("consistency-models", {"mode": "distillation"}),
     ("consistency-improved", {"mode": "ect"}),
     ("consistency-improved", {"mode": "scm"}),
+    ("d3pm", {"corruption": "absorbing", "head": "logits", "chain": 20, "sampling_steps": 5}),
+    ("d3pm", {"corruption": "uniform", "values": 4}),
+    ("d3pm", {"corruption": "nearest", "values": 8, "chain": 20, "sampling_steps": 5}),
     ("meanflow", {"omega": 2.0, "kappa": 0.5}),
 ]
 """Ways to use a recipe that differ in what is trained: each lives its life as well."""

@@ -22,6 +22,7 @@ from ornstein.processes import (
     SubVP,
     Torus,
 )
+from ornstein.processes.matrix import MatrixProcess
 from ornstein.processes.schedules import Cosine, Sigmoid, Table
 
 
@@ -89,11 +90,17 @@ DISCRETE: dict[str, CategoricalProcess] = {
     "uniform_cosine": CategoricalProcess.uniform(5, Cosine()),
 }
 
+CHAINS: dict[str, MatrixProcess] = {
+    "gaussian_levels": MatrixProcess.discretised_gaussian(5, 60, 0.01, 0.04),
+    "nearest": MatrixProcess.nearest(torch.tensor([[0.0], [1.0], [1.5], [3.0], [4.0]]), 40, 2),
+}
+"""Given by matrices; they stand still between the steps of their chain."""
+
 CURVED: dict[str, Process] = {"torus": Torus()}
 
 OWN: dict[str, GaussianProcess] = {"per_coordinate": PerCoordinate()}
 
-PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CURVED}
+PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **CURVED}
 
 PARAMETRIZATIONS: dict[str, Parametrization] = {
     "eps": Eps(),
@@ -111,6 +118,6 @@ PARAMETRIZATIONS: dict[str, Parametrization] = {
 
 def data_for(process: Process) -> Tensor:
     """Valid data of a process."""
-    if isinstance(process, CategoricalProcess):
+    if isinstance(process, CategoricalProcess | MatrixProcess):
         return states()
     return angles() if isinstance(process, Torus) else points()

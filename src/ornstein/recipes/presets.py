@@ -68,6 +68,16 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "d3pm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 1_500_000, "values": 256}
+            | {"chain": 1000, "sampling_steps": 1000, "ema_half_life": 887_000},
+            "Austin et al. 2021, appendix B.3: the network of DDPM, with a logistic head",
+            35.7e6,
+            reduced=_REDUCED | {"values": 16, "chain": 20, "sampling_steps": 20},
+        ),
+    },
     "rectified-flow": {
         "cifar10": Preset(
             _CIFAR

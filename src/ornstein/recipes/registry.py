@@ -14,6 +14,7 @@ from ornstein.core.errors import UsageError, suggest, unknown
 MODULES = (
     "ornstein.recipes.images.consistency_improved",
     "ornstein.recipes.images.consistency_models",
+    "ornstein.recipes.images.d3pm",
     "ornstein.recipes.images.ddim",
     "ornstein.recipes.images.ddpm",
     "ornstein.recipes.images.edm",

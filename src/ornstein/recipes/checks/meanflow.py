@@ -21,7 +21,7 @@ from ornstein.recipes.checks.maps import SAMPLES, TwoTimeMLP, distance, even, tr
 from ornstein.recipes.checks.toys import Mixture, sliced_wasserstein
 from ornstein.samplers.flow_map import FlowMap
 
-STEPS = 4000
+STEPS = 3000
 EQUAL = 0.5
 POWER = 0.5
 

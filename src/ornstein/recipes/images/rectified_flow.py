@@ -56,11 +56,6 @@ class RectifiedFlow(NetworkConfig):
         for name in ("first_steps", "pair_steps", "sampling_steps"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.steps < 1 + self.rounds + self.distil:
-            raise UsageError(
-                f"steps must be at least one for each of the {1 + self.rounds + self.distil} stages, got {self.steps}: a flow "
-                "is straightened after it was trained"
-            )
         if self.pairs < self.batch:
             raise UsageError(f"pairs must be at least one batch ({self.batch}), got {self.pairs}")
 

@@ -33,7 +33,7 @@ class Shortcut(NetworkConfig):
     """The jumps, and how they are learned."""
 
     architecture: Literal["mp_unet", "ddpm_cifar10", "ddpmpp_cifar10", "ncsnpp_cifar10", "adm_imagenet64", "dit_b"] = (
-        "mp_unet"
+        "mp_unet"  # type: ignore[assignment]
     )
     """as elsewhere, or the paper's DiT-B/2"""
     finest: int = 128
