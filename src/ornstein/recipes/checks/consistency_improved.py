@@ -22,7 +22,7 @@ from ornstein.recipes.checks.levels import EPSILON, SIGMA_DATA, LevelMLP, jumps,
 from ornstein.recipes.checks.maps import SAMPLES, train
 from ornstein.recipes.checks.toys import ExactDenoiser, Mixture, sliced_wasserstein
 
-STEPS = 2500
+STEPS = 2000
 TOP = 20.0
 
 
