@@ -51,5 +51,5 @@ class Ancestral(DenoisingSampler):
             (var,) = cast(
                 x_t, self.process.sigma(t) ** 2 * -torch.expm1(self.process.log_snr(t) - self.process.log_snr(s))
             )
-        (inner,) = cast(x_t, s > 0)
-        return Gaussian(kernel.mean, var * inner).sample(rng), None
+        std, inner = cast(x_t, var.sqrt(), s > 0)
+        return kernel.mean + inner * std * rng.between(x_t, t, s), None
