@@ -1,6 +1,7 @@
 """Objectives: batch -> loss, training one player."""
 
 from ornstein.objectives.denoising import Denoising as Denoising
+from ornstein.objectives.interpolating import Interpolating as Interpolating
 from ornstein.objectives.times import DiscreteTimes as DiscreteTimes
 from ornstein.objectives.times import LogitNormal as LogitNormal
 from ornstein.objectives.times import LogNormalSigma as LogNormalSigma

@@ -48,6 +48,8 @@ class System:
     ema_half_life: float = 500_000
     captions: Book | None = None
     """the texts that the system was trained on, where it reads captions"""
+    extra: dict[str, nn.Module] = field(default_factory=dict)
+    """what training needs beside codec and denoiser, and a checkpoint must keep: teachers, targets, counters"""
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
 
@@ -59,7 +61,7 @@ class System:
     @property
     def modules(self) -> nn.ModuleDict:
         """What is trained and saved."""
-        return nn.ModuleDict({"codec": self.codec, "denoiser": self.denoiser})
+        return nn.ModuleDict({"codec": self.codec, "denoiser": self.denoiser, **self.extra})
 
     def stages(self, data: Data) -> Iterator[Stage]:
         """How this system is trained on a stream of batches."""
@@ -212,8 +214,8 @@ class System:
         return self
 
     def parameters(self) -> int:
-        """The number of trained parameters."""
-        return sum(p.numel() for p in self.modules.parameters())
+        """The number of parameters of the codec and the denoiser, without what only training needs."""
+        return sum(p.numel() for part in (self.codec, self.denoiser) for p in part.parameters())
 
     def fast(self) -> System:
         """bf16 network calls: quicker, and no longer equal to the last digit whatever the batch."""

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from ornstein.core.errors import UsageError
+from ornstein.core.loss import Objective
 from ornstein.networks import presets
 from ornstein.networks.layers.conditioning import ClassCondition, Condition, VectorCondition
 from ornstein.networks.mp_unet import MPUNet
-from ornstein.objectives.denoising import Denoising
 from ornstein.recipes.system import System
 from ornstein.training.fit import Data, Stage, Update
 from ornstein.training.optim import Decay, OptimizerSpec
@@ -93,13 +93,17 @@ class NetworkConfig(ImageConfig):
     decay_steps: int = 2000
     warmup: int = 100
 
-    def network(self, bandwidth: float = 1 / 250) -> nn.Module:
-        """The network, untrained; ``bandwidth`` suits the range of the time that it is told, here 1000 t."""
+    def network(self, bandwidth: float = 1 / 250, further: tuple[Condition, ...] = ()) -> nn.Module:
+        """The network, untrained; ``bandwidth`` suits the range of the time that it is told, here 1000 t.
+
+        ``further`` conditions are those that the recipe itself supplies, beside the classes and captions of the data.
+        """
         conditions: tuple[Condition, ...] = ()
         if self.classes:
             conditions += (ClassCondition("label", len(self.classes)),)
         if self.caption_width:
             conditions += (VectorCondition("caption", self.caption_width),)
+        conditions += further
         if self.architecture != "mp_unet":
             return getattr(presets, self.architecture)(
                 channels=self.channels, conditions=conditions, dropout=self.dropout
@@ -117,7 +121,7 @@ class NetworkConfig(ImageConfig):
 
 
 def one_stage(
-    config: ImageConfig, objective: Callable[[System], Denoising]
+    config: ImageConfig, objective: Callable[[System], Objective]
 ) -> Callable[[System, Data], Iterator[Stage]]:
     """Training in a single stage: the denoiser's parameters on one objective."""
 
