@@ -16,6 +16,10 @@ MODULES = (
     "ornstein.recipes.images.ddpm",
     "ornstein.recipes.images.edm",
     "ornstein.recipes.images.flow_matching",
+    "ornstein.recipes.images.improved_ddpm",
+    "ornstein.recipes.images.likelihood_weighting",
+    "ornstein.recipes.images.loss_weighting",
+    "ornstein.recipes.images.zero_terminal_snr",
 )
 """Every module that registers a recipe: one line per system."""
 
