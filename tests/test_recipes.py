@@ -36,7 +36,11 @@ def test_an_unknown_field_suggests_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"lr": "fast"}, "lr"), ({"steps": 0}, "steps must be at least 1"), ({"precision": "fp8"}, "'bf16', 'fp32'")],
+    [
+        ({"lr": "fast"}, "lr"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"precision": "fp8"}, "'bf16', 'fp16', 'fp32'"),
+    ],
 )
 def test_a_wrong_value_is_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):

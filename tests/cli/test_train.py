@@ -84,6 +84,14 @@ def test_minutes_take_over_from_steps(ornstein: Call, squares: Path, copy: Path)
     assert result(again)["steps"] == result(done)["steps"]
 
 
+def test_thousands_of_images_take_over_from_steps(ornstein: Call, squares: Path, copy: Path) -> None:
+    words = ("train", "edm", "--data", squares, "--out", copy, "--resume", "--json")
+    done = ornstein(*words, "--kimg", 0.05, "--accumulate", 2, "--recompute")
+    assert result(done) | {"stopped_by": "kimg", "images": 56} == result(done)
+    assert "will not be equal to the last bit: accumulate is 2, was 1" in done.err
+    assert result(ornstein(*words))["images"] == 56  # the budget is remembered
+
+
 def test_steps_among_the_settings_count_on_resume(ornstein: Call, squares: Path, copy: Path) -> None:
     done = ornstein("train", "edm", "--data", squares, "--out", copy, "--resume", "--set", "steps=4", "--json")
     assert result(done)["steps"] == 4
@@ -121,6 +129,10 @@ def test_only_the_length_may_change(ornstein: Call, squares: Path, copy: Path, w
         (["--set", "lr"], "--set takes field=value, got 'lr'"),
         (["--set", "lr=1", "--set", "lr=2"], "--set lr is given twice"),
         (["--set", "lr=fast"], "lr must be of type float, got 'fast'"),
+        (["--kimg", "-1"], "--kimg must be positive, got -1"),
+        (["--accumulate", "0"], "--accumulate must be at least 1, got 0"),
+        (["--snapshots", "0"], "--snapshots must be at least 1, got 0"),
+        (["--set", "precision=fp16"], "precision=fp16 is for CUDA devices; on a CPU take bf16 or fp32"),
         (["--minutes", "0"], "--minutes must be positive, got 0"),
         (["--minutes", "nan"], "--minutes must be positive, got nan"),
         (["--size", "4", "--set", "size=8"], "give one of them"),

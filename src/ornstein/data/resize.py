@@ -26,19 +26,33 @@ def check_crop(crop: str) -> None:
 
 
 def square(picture: Image.Image, size: int, crop: Crop = "center") -> Image.Image:
-    """The picture as ``size`` x ``size``: its central square (``center``) or the whole, deformed (``squash``).
+    """The picture as ``size`` x ``size``: its central square (``center``) or the whole, deformed (``squash``)."""
+    return fit(picture, size, size, crop)
+
+
+def fit(picture: Image.Image, height: int, width: int, crop: Crop = "center") -> Image.Image:
+    """The picture as ``height`` x ``width``: its largest central part of that shape, or the whole, deformed.
 
     Smaller by Lanczos over all pixels, which is antialiased; larger by bicubic interpolation, which rings less. The
     crop is exact in source pixels, whatever the proportions.
     """
     if crop == "center":  # cropped first: resize(box=...) would let pixels from outside the box in at its edges
-        side = min(picture.size)
-        left, top = ((length - side) // 2 for length in picture.size)
-        picture = picture.crop((left, top, left + side, top + side))
-    if picture.size == (size, size):
+        picture = picture.crop(central(picture.size, height, width))
+    if picture.size == (width, height):
         return picture
-    smaller = min(picture.size) > size
-    return picture.resize((size, size), Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC)
+    smaller = picture.width > width or picture.height > height
+    return picture.resize((width, height), Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC)
+
+
+def central(size: tuple[int, int], height: int, width: int) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) of the largest central part of a picture (w, h) with that shape."""
+    w, h = size
+    if w * height > h * width:
+        w = max(round(h * width / height), 1)
+    else:
+        h = max(round(w * height / width), 1)
+    left, top = (size[0] - w) // 2, (size[1] - h) // 2
+    return left, top, left + w, top + h
 
 
 def resize(images: Images, size: int) -> Images:
@@ -51,7 +65,7 @@ def resize(images: Images, size: int) -> Images:
     for row, image in zip(out, images.x, strict=True):
         for channel, plane in zip(row, image, strict=True):
             channel[:] = np.asarray(square(Image.fromarray(plane), size))
-    return _with(images, out)
+    return images.with_x(out)
 
 
 def pad(images: Images, size: int) -> Images:
@@ -60,8 +74,4 @@ def pad(images: Images, size: int) -> Images:
     out = np.zeros((n, c, size, size), dtype=np.uint8)
     top, left = (size - h) // 2, (size - w) // 2
     out[:, :, top : top + h, left : left + w] = images.x
-    return _with(images, out)
-
-
-def _with(images: Images, x: np.ndarray) -> Images:
-    return Images(x, images.labels, images.classes, images.name, images.source, images.licence)
+    return images.with_x(out)

@@ -10,6 +10,7 @@ from typing import final
 from ornstein.core.errors import DataError, UsageError, suggest, unknown
 from ornstein.data import digits, fashion_mnist
 from ornstein.data.dataset import Images
+from ornstein.data.sets import emoji
 
 
 @final
@@ -42,6 +43,14 @@ SOURCES: dict[str, Source] = {
             ("train", "test"),
             digits.read,
             padded=True,
+        ),
+        Source(
+            "emoji",
+            "1,906 emoji with names, 64 x 64, colour, 9 categories; comes with the package",
+            emoji.SOURCE,
+            emoji.LICENCE,
+            ("train", "test"),
+            emoji.read,
         ),
         Source(
             "fashion-mnist",

@@ -27,10 +27,13 @@ from ornstein.training.checkpoint import (
     refuse_pickle,
     save_checkpoint,
     sha256,
+    write_text,
 )
+from ornstein.training.doctor.gradient import Watch
 from ornstein.training.fit import Engine, Progress, Result, fit
+from ornstein.training.snapshots import Snapshots
 
-_ENDLESS = 10**9  # steps of a run that the clock alone ends
+_ENDLESS = 10**9  # steps of a run that another budget ends
 
 
 def recipes() -> list[Card]:
@@ -86,7 +89,12 @@ def train(
     size: int | None = None,
     settings: Mapping[str, Any] | None = None,
     minutes: float | None = None,
+    kimg: float | None = None,
     steps: int | None = None,
+    accumulate: int = 1,
+    recompute: bool = False,
+    compile: bool = False,
+    snapshots: int | None = None,
     seed: int = 0,
     resume: bool | None = None,
     strict: bool = False,
@@ -102,7 +110,12 @@ def train(
         out: the run folder; an existing run is resumed (``resume`` False refuses, True demands one).
         size: images are resized and cropped to this; default the data's own size, 32 for a folder.
         settings: fields of the recipe's config.
-        minutes: stop after so much training time in all; ``steps`` after so many steps.
+        minutes: stop after so much training time in all; ``kimg`` after so many thousands of images, ``steps`` after so
+            many steps.
+        accumulate: parts in which a batch goes through the network, where it does not fit in memory at once.
+        recompute: trade time for memory: activations of the network's blocks are computed again in the backward pass.
+        compile: ``torch.compile`` each of the network's blocks.
+        snapshots: every so many steps store averages of which ``ornstein ema`` makes one of any width afterwards.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
@@ -125,20 +138,22 @@ def train(
     if "size" in given and asked.size != from_data["size"]:
         raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
     config = make_config(card.config, {**from_data, **given})
-    clock = minutes is not None and "steps" not in given
+    endless = (minutes is not None or kimg is not None) and "steps" not in given
     if found is not None:
         config = _resumed_config(run, old, config, given)
-        if minutes is None and "steps" not in given:
-            minutes = found.meta.get("minutes")
-    if clock:
+        if minutes is None and kimg is None and "steps" not in given:
+            minutes, kimg = found.meta.get("minutes"), found.meta.get("kimg")
+        if snapshots is None:
+            snapshots = found.meta.get("snapshots")
+    if endless:
         config = dataclasses.replace(config, steps=_ENDLESS)
+    half = getattr(config, "precision", None) == "fp16"
+    if half and torch.device(device).type == "cpu":
+        raise UsageError("precision=fp16 is for CUDA devices; on a CPU take bf16 or fp32")
     try:
         run.mkdir(parents=True, exist_ok=True)
-        (run / "config.json").write_text(
-            json.dumps(
-                {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}, indent=1
-            )
-        )
+        about = {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}
+        write_text(run / "config.json", json.dumps(about, indent=1))
     except OSError as e:
         raise OrnsteinError(f"cannot write to {run}: {e}. Choose another --out") from e
     with torch.random.fork_rng(devices=[]):
@@ -146,16 +161,23 @@ def train(
         system = card.build(config)
         loader = Loader(images, config.batch, seed, config.flip)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
-        meta["minutes"] = minutes
+        meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
         engine = Engine(
             run=run,
             meta=meta,
             device=device,
             seed=seed,
             minutes=minutes,
+            kimg=kimg,
+            accumulate=accumulate,
+            scale_loss=half,
+            recompute=recompute,
+            compile=compile,
             ema_half_life=config.ema_half_life,
+            snapshots=Snapshots(snapshots) if snapshots is not None else None,
             save_every_seconds=save_seconds,
             resume=found is not None,
+            callbacks=(Watch(),),
             on_step=on_step,
             on_save=(lambda step: on_save(system, step)) if on_save is not None else None,
         )

@@ -103,6 +103,10 @@ class System:
             denoiser = CFG(denoiser, scale, self.guidance_interval, self.guidance_rescale)
         return denoiser if self.clip is None else Clip(denoiser, self.clip)
 
+    def begin(self, rng: Rng, times: Tensor) -> Tensor:
+        """The first state of a batch, at ``times[0]``."""
+        return self.process.prior((len(rng), *self.shape)).sample(rng)
+
     def prepare(
         self, steps: int | None, sampler: str | Choice | None, grid: str | Tensor | None, guidance: float | None
     ) -> tuple[Sampler, Tensor, dict[str, Any]]:
@@ -163,7 +167,7 @@ class System:
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])
             part = {k: v[start : start + batch].to(device) for k, v in cond.items()}
-            x = self.process.prior((len(rng), *self.shape)).sample(rng).to(device)
+            x = self.begin(rng, times).to(device)
             x = simulate(move, x, times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
         return Samples(

@@ -58,9 +58,9 @@ class Ancestral(DenoisingSampler):
                 )
             large, shrink = cast(x_t, self._large(t, s), (self.process.sigma(s) / self.process.sigma(t)) ** 2)
             var = large * shrink ** (1 - posterior.fraction)
-        (inner,) = cast(x_t, s > 0)
-        # The learned variance may be infinite at s = 0, where it does not count.
-        return Gaussian(kernel.mean, torch.where(inner > 0, var, torch.zeros_like(var))).sample(rng), None
+        # A learned variance may be infinite at s = 0, where it does not count.
+        (var,) = cast(x_t, torch.where(s > 0, var, torch.zeros_like(var)))
+        return kernel.mean + var.sqrt() * rng.between(x_t, t, s), None
 
     def _large(self, t: Tensor, s: Tensor) -> Tensor:
         """sigma_{t|s}^2: beta_t over one step of the training chain."""

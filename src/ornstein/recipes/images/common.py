@@ -16,7 +16,7 @@ from ornstein.networks.layers.conditioning import ClassCondition
 from ornstein.networks.mp_unet import MPUNet
 from ornstein.recipes.system import System
 from ornstein.training.fit import Data, Stage, Update
-from ornstein.training.optim import OptimizerSpec
+from ornstein.training.optim import Decay, OptimizerSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class ImageConfig:
     """training steps"""
     lr: float = 2e-4
     warmup: int = 500
-    decay: Literal["constant", "inverse_sqrt", "cosine"] = "constant"
+    decay: Decay = "constant"
     decay_steps: int = 0
     clip: float = 1.0
     flip: bool = False
@@ -39,8 +39,8 @@ class ImageConfig:
     cond_dropout: float = 0.1
     ema_half_life: float = 100_000
     """in images"""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """of the network in training; sampling is in float32 unless asked otherwise"""
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    """of the network in training (fp16 on CUDA only); sampling is in float32 unless asked otherwise"""
 
     def __post_init__(self) -> None:
         for name in ("size", "channels", "batch", "steps"):
@@ -55,7 +55,7 @@ class ImageConfig:
     @property
     def autocast(self) -> torch.dtype | None:
         """The network's precision in training."""
-        return torch.bfloat16 if self.precision == "bf16" else None
+        return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[self.precision]
 
     def optimizer(self) -> OptimizerSpec:
         """The optimiser that these fields describe."""
@@ -89,7 +89,7 @@ class NetworkConfig(ImageConfig):
     dropout: float = 0.0
     steps: int = 4000
     lr: float = 4e-3
-    decay: Literal["constant", "inverse_sqrt", "cosine"] = "inverse_sqrt"
+    decay: Decay = "inverse_sqrt"
     decay_steps: int = 2000
     warmup: int = 100
 
