@@ -50,6 +50,48 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "improved-ddpm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "iddpm_cifar10", "dropout": 0.3, "lr": 1e-4, "steps": 500_000, "warmup": 0}
+            | {"chain": 4000, "sampling_steps": 4000, "ema_half_life": 887_000, "precision": "fp32", "clip": 0.0},
+            "Nichol & Dhariwal 2021, appendix A; the number of parameters is that of the released network",
+            52.5e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "loss-weighting": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000},
+            "The network of DDPM: Hang et al. 2023 and Choi et al. 2022 weight the losses of existing networks",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "zero-terminal-snr": {
+        "cifar10": Preset(
+            _CIFAR | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 400_000},
+            "The network of DDPM: Lin et al. 2023 tune a latent model, whose table this recipe has",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "likelihood-weighting": {
+        "cifar10": Preset(
+            _CIFAR
+            | {
+                "architecture": "ddpmpp_cifar10",
+                "dropout": 0.1,
+                "lr": 2e-4,
+                "steps": 1_300_000,
+                "ema_half_life": 887_000,
+            },
+            "Song et al. 2021, section 7: DDPM++ as re-stated by Karras et al. 2022",
+            55.7e6,
+            reduced=_REDUCED,
+        ),
+    },
     "edm": {
         "cifar10": Preset(
             _CIFAR

@@ -22,6 +22,10 @@ MODULES = (
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.rectified_flow",
     "ornstein.recipes.images.shortcut",
+    "ornstein.recipes.images.improved_ddpm",
+    "ornstein.recipes.images.likelihood_weighting",
+    "ornstein.recipes.images.loss_weighting",
+    "ornstein.recipes.images.zero_terminal_snr",
 )
 """Every module that registers a recipe: one line per system."""
 

@@ -43,6 +43,8 @@ class System:
     classes: tuple[str, ...] = ()
     guidance: float = 1.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
+    guidance_rescale: float = 0.0
+    """share of the contrast that guidance adds and that is taken back"""
     clip: float | None = None
     """bound of |E[x_0]| in sampling, for data of a known range"""
     ema_half_life: float = 500_000
@@ -119,7 +121,7 @@ class System:
         if scale != 1:
             if not self.classes and self.captions is None:
                 raise UsageError(f"guidance={scale:g} needs a conditional system; this one takes no conditions")
-            denoiser = CFG(denoiser, scale, self.guidance_interval)
+            denoiser = CFG(denoiser, scale, self.guidance_interval, self.guidance_rescale)
         return denoiser if self.clip is None else Clip(denoiser, self.clip)
 
     def begin(self, rng: Rng, times: Tensor) -> Tensor:

@@ -75,7 +75,9 @@ class ImageConfig:
 class NetworkConfig(ImageConfig):
     """An image recipe whose network is given by a few sizes, or is one that a paper names."""
 
-    architecture: Literal["mp_unet", "ddpm_cifar10", "ddpmpp_cifar10", "ncsnpp_cifar10", "adm_imagenet64"] = "mp_unet"
+    architecture: Literal[
+        "mp_unet", "ddpm_cifar10", "iddpm_cifar10", "ddpmpp_cifar10", "ncsnpp_cifar10", "adm_imagenet64"
+    ] = "mp_unet"
     """``mp_unet`` of the sizes below, or a paper's network as :mod:`ornstein.networks.presets` builds it, at its own sizes"""
 
     widths: tuple[int, ...] = (64, 128)
@@ -93,9 +95,10 @@ class NetworkConfig(ImageConfig):
     decay_steps: int = 2000
     warmup: int = 100
 
-    def network(self, bandwidth: float = 1 / 250, further: tuple[Condition, ...] = ()) -> nn.Module:
+    def network(self, bandwidth: float = 1 / 250, further: tuple[Condition, ...] = (), outputs: int = 1) -> nn.Module:
         """The network, untrained; ``bandwidth`` suits the range of the time that it is told, here 1000 t.
 
+        ``outputs`` is how many numbers it gives per value of the image: 2 where it predicts a variance as well.
         ``further`` conditions are those that the recipe itself supplies, beside the classes and captions of the data.
         """
         conditions: tuple[Condition, ...] = ()
@@ -106,10 +109,14 @@ class NetworkConfig(ImageConfig):
         conditions += further
         if self.architecture != "mp_unet":
             return getattr(presets, self.architecture)(
-                channels=self.channels, conditions=conditions, dropout=self.dropout
+                channels=self.channels,
+                out_channels=outputs * self.channels,
+                conditions=conditions,
+                dropout=self.dropout,
             )
         return MPUNet(
             channels=self.channels,
+            out_channels=outputs * self.channels,
             widths=self.widths,
             blocks=self.blocks,
             attention=self.attention,
