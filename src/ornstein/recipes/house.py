@@ -15,6 +15,7 @@ from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError, sug
 from ornstein.data import Images, Loader, open_data
 from ornstein.recipes import registry
 from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
+from ornstein.recipes.captions import CONDITION, Book, embed
 from ornstein.recipes.registry import Card, make_config
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import (
@@ -52,6 +53,7 @@ def data_settings(images: Images) -> dict[str, Any]:
         "channels": channels,
         "classes": tuple(images.classes),
         "data_std": round(float(part.std()), 3),
+        "caption_width": int(images.conds[CONDITION].shape[1]) if CONDITION in images.conds else 0,
     }
 
 
@@ -101,6 +103,7 @@ def train(
     strict: bool = False,
     device: str = "cpu",
     save_seconds: float = 300,
+    captions: str | None = None,
     on_step: Callable[[Progress], None] | None = None,
     on_save: Callable[[System, int], None] | None = None,
 ) -> tuple[System, Result]:
@@ -120,6 +123,7 @@ def train(
         workers: threads that prepare batches ahead; they change no batch.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
+        captions: the encoder (``minilm``) by which the data's captions become a condition; a resumed run keeps its own.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
 
     Raises:
@@ -136,6 +140,11 @@ def train(
     old = make_config(card.config, _meta(found)[1]) if found is not None else None
     size = size if size is not None else _wish("size", given, asked, old)
     images = open_data(data, size=size, channels=_wish("channels", given, asked, old), strict=strict)
+    book = Book.read(run) if found is not None else None
+    if book is not None or captions is not None:
+        if "caption_width" not in fields:
+            raise UsageError(f"recipe '{name}' takes no captions; leave captions out")
+        images, book = embed(images, captions or (book.encoder if book is not None else ""), book)
     from_data = {k: v for k, v in data_settings(images).items() if k in fields}
     if "size" in given and asked.size != from_data["size"]:
         raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
@@ -156,11 +165,14 @@ def train(
         run.mkdir(parents=True, exist_ok=True)
         about = {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}
         write_text(run / "config.json", json.dumps(about, indent=1))
+        if book is not None and found is None:
+            book.save(run)
     except OSError as e:
         raise OrnsteinError(f"cannot write to {run}: {e}. Choose another --out") from e
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         system = card.build(config)
+        system.captions = book
         loader = Loader(images, config.batch, seed, config.flip, workers=workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
         meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
@@ -248,7 +260,10 @@ def export(system: System, path: str | Path, about: Mapping[str, Any] | None = N
     """Write a system's weights as a small checkpoint (float16 by default) to ship or to share."""
     tensors = {k: v.half() if half and v.is_floating_point() else v for k, v in system.modules.state_dict().items()}
     meta = {"recipe": system.recipe, "config": dataclasses.asdict(system.config), "about": dict(about or {})}
-    return save_checkpoint(Path(path), {"model": tensors}, meta)
+    saved = save_checkpoint(Path(path), {"model": tensors}, meta)
+    if system.captions is not None:
+        system.captions.save(saved)
+    return saved
 
 
 def load(what: str | Path) -> System:
@@ -305,6 +320,8 @@ def _restore(found: Checkpoint) -> System:
         )
     modules.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})
     modules.eval()
+    # A run keeps its captions beside its checkpoints' folder, an exported model beside its weights.
+    system.captions = Book.read(found.path) or Book.read(found.path.parent.parent)
     part = "ema" if "ema" in found.parts else "model"
     progress = found.meta.get("progress", {})
     system.weights = {

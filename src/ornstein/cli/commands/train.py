@@ -40,6 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", help="a size that a paper used (ornstein show RECIPE lists them); --set goes before it"
     )
+    parser.add_argument("--captions", metavar="ENCODER", help="condition on the data's captions, encoded by minilm")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="stop after so much training in all")
     budget.add_argument("--kimg", type=float, help="stop after so many thousands of images in all")
@@ -120,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
             snapshots=args.snapshots,
             workers=args.workers,
             seed=args.seed,
+            captions=args.captions,
             resume=args.resume,
             strict=args.strict,
             device=args.device,
@@ -165,8 +167,9 @@ def resume_command(args: argparse.Namespace, out: Path) -> str:
     for name in ("size", "minutes", "kimg", "steps", "snapshots"):
         if (value := getattr(args, name)) is not None:
             words += [f"--{name}", str(value) if isinstance(value, int) else f"{value:g}"]
-    if args.preset is not None:
-        words += ["--preset", args.preset]
+    for name in ("preset", "captions"):
+        if getattr(args, name) is not None:
+            words += [f"--{name}", getattr(args, name)]
     for pair in args.set:
         words += ["--set", pair]
     for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1), ("workers", 0)):
