@@ -123,7 +123,7 @@ def _read(what: What, size: int | None, channels: int | None, split: str, strict
         if not is_rows(what):
             raise UsageError(
                 f"data of type {type(what).__name__} cannot be opened; give a name, a path, ornstein.data.Images, or an "
-                "object of the datasets library (not a streaming one: take(n) makes rows of it)"
+                "object of the datasets library (not a streaming one: load it without streaming=True)"
             )
         pictures = row_pictures(what, split)
         return _decoded(pictures, side, channels, strict), False
