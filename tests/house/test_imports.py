@@ -51,7 +51,7 @@ FILES: dict[str, frozenset[str]] = {
 FACADE = "ornstein"
 MAY_USE_FACADE = frozenset({"cli", "testing", *OUTER})
 
-CORE_LIBRARIES = frozenset({"torch", "numpy", "safetensors", "PIL", "rich", "tyro", "typing_extensions"})
+CORE_LIBRARIES = frozenset({"torch", "numpy", "safetensors", "PIL", "rich", "typing_extensions"})
 IMPORT_NAMES = {
     "pillow": "PIL",
     "pot": "ot",

@@ -10,6 +10,7 @@ import torch
 
 import ornstein
 from ornstein.core.errors import UsageError
+from ornstein.data import Images
 from ornstein.recipes import presets, registry
 
 ALL = [(recipe, name) for recipe, some in presets.PRESETS.items() for name in some]
@@ -29,7 +30,7 @@ def test_trains_two_steps_at_a_lower_resolution(recipe: str, name: str, tmp_path
     preset = presets.preset(recipe, name)
     settings = {**preset.settings, **preset.reduced, "steps": 2}
     data = torch.randint(0, 256, (8, settings["channels"], settings["size"], settings["size"]), dtype=torch.uint8)
-    images = ornstein.data.Images(data.numpy(), name="noise")
+    images = Images(data.numpy(), name="noise")
     _, result = ornstein.train(recipe, data=images, out=tmp_path / "run", settings=settings)
     assert result.step == 2 and math.isfinite(result.loss)
 

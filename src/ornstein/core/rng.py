@@ -39,6 +39,22 @@ class Random(ABC):
         """U[0, 1) draws of x's shape, dtype and device."""
         return self.uniform(x.shape, dtype=x.dtype, device=x.device)
 
+    def between(self, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Standard normal draws like x for the noise of a step from time t to s.
+
+        Fresh draws here; a :class:`ornstein.core.brownian.Brownian` path answers with its own increment, so that every
+        grid of times meets the same noise.
+        """
+        return self.normal_like(x)
+
+    def normal_where(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Standard normal draws like x in the samples where ``rows`` (``[B]`` bool) is true, zeros elsewhere.
+
+        Where each sample has a generator of its own, the others' are left as they are: what a sample draws does not
+        depend on how many draws its neighbours need.
+        """
+        return self.normal_like(x) * rows.to(x).reshape(-1, *[1] * (x.ndim - 1))
+
     def integers(self, high: int, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Tensor:
         """Integers in ``0 .. high - 1``."""
         u = self.uniform(shape, dtype=torch.float64, device=device)
@@ -86,9 +102,16 @@ class Rng(Random):
     ) -> Tensor:
         return self._draw(lambda row, g: row.uniform_(generator=g), shape, dtype, device)
 
+    def normal_where(self, x: Tensor, rows: Tensor) -> Tensor:
+        index = rows.nonzero().flatten().tolist()
+        out = torch.zeros_like(x)
+        if index:
+            out[index] = self.rows(index).normal((len(index), *x.shape[1:]), dtype=x.dtype, device=x.device)
+        return out
+
     def rows(self, indices: Iterable[int]) -> Rng:
         """A view of some samples; it shares their generators, so their draws go on where they were."""
-        part = Rng([])
+        part = type(self)([])
         for i in indices:
             part.seeds.append(self.seeds[i])
             part._generators.append(self._generators[i])
@@ -97,7 +120,12 @@ class Rng(Random):
     @staticmethod
     def concat(parts: Sequence[Rng]) -> Rng:
         """Join several into one batch, sharing their generators (requests served together)."""
-        whole = Rng([])
+        kinds = {type(part) for part in parts}
+        if len(kinds) > 1:
+            raise UsageError(
+                f"generators of different kinds cannot share a batch: {', '.join(sorted(k.__name__ for k in kinds))}"
+            )
+        whole = kinds.pop()([]) if kinds else Rng([])
         for part in parts:
             whole.seeds += part.seeds
             whole._generators += part._generators

@@ -1,0 +1,1 @@
+"""Other ecosystems' files, read and written."""
