@@ -14,6 +14,7 @@ from ornstein.core.errors import UsageError, suggest, unknown
 MODULES = (
     "ornstein.recipes.images.ddim",
     "ornstein.recipes.images.ddpm",
+    "ornstein.recipes.images.dit",
     "ornstein.recipes.images.edm",
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.improved_ddpm",
