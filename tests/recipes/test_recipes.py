@@ -47,12 +47,16 @@ def test_train_save_load_sample(name: str, tmp_path: Path) -> None:
     assert float(a.abs().max()) <= 1
 
 
-@pytest.mark.parametrize("name", IMAGES)
+MOVING = {"consistency-improved", "consistency-models", "meanflow", "shortcut"}
+"""Recipes whose target moves with the network or whose loss is normalised: their loss need not fall. Their checks say more."""
+
+
+@pytest.mark.parametrize("name", [n for n in IMAGES if n not in MOVING])
 def test_training_learns(name: str) -> None:
     """The loss over many fixed draws falls well below that of the untrained network, which predicts 0."""
     settings = {**SMALL_OF.get(name, SMALL), "warmup": 5, "lr": 1e-2, "precision": "fp32", "decay": "constant"}
     system = ornstein.build(name, data=squares(), settings=settings)
-    (stage,) = system.stages(_Repeat(squares()))
+    stage = next(system.stages(_Repeat(squares())))
     (update,) = stage.updates
     optimizer, rng = update.optimizer.build(update.params), Stream(0)
     batch = next(iter(_Repeat(squares())))

@@ -5,6 +5,7 @@ from ornstein.objectives.bound import chain_bound as chain_bound
 from ornstein.objectives.bound import decoder_nll as decoder_nll
 from ornstein.objectives.denoising import Denoising as Denoising
 from ornstein.objectives.hybrid import Hybrid as Hybrid
+from ornstein.objectives.interpolating import Interpolating as Interpolating
 from ornstein.objectives.second_moment import LossSecondMoment as LossSecondMoment
 from ornstein.objectives.times import DiscreteTimes as DiscreteTimes
 from ornstein.objectives.times import LogitNormal as LogitNormal

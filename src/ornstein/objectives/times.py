@@ -116,3 +116,16 @@ class LogitNormal(Times):
     def __call__(self, rng: Random, n: int) -> Tensor:
         u = _stratified(rng, n).clamp(1e-9, 1 - 1e-9)
         return torch.sigmoid(self.mean + self.std * _normal_cdf_inverse(u))
+
+
+@final
+class Fixed(Times):
+    """One time for all: t = 1 trains a single step from noise."""
+
+    def __init__(self, t: float = 1.0):
+        if not 0 < t <= 1:
+            raise UsageError(f"a time lies in (0, 1], got {t}")
+        self.t = t
+
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        return torch.full((n,), self.t, dtype=torch.float64)

@@ -127,6 +127,62 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "d3pm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 1_500_000, "values": 256}
+            | {"chain": 1000, "sampling_steps": 1000, "ema_half_life": 887_000},
+            "Austin et al. 2021, appendix B.3: the network of DDPM, with a logistic head",
+            35.7e6,
+            reduced=_REDUCED | {"values": 16, "chain": 20, "sampling_steps": 20},
+        ),
+    },
+    "rectified-flow": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpmpp_cifar10", "dropout": 0.15, "lr": 2e-4, "steps": 900_000, "first_steps": 600_000}
+            | {"pairs": 1_000_000, "pair_steps": 50, "sampling_steps": 1},
+            "Liu et al. 2022, section 5.1: the network of DDPM++; a million pairs stand for their four",
+            reduced=_REDUCED | {"pairs": 2, "pair_steps": 1},
+        ),
+    },
+    "consistency-models": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.0, "lr": 4e-4, "batch": 512, "steps": 800_000}
+            | {"rate": 0.9, "ema_half_life": 3_500_000},
+            "Song et al. 2023, table 3, the column of consistency training on CIFAR-10: NCSN++",
+            reduced=_REDUCED,
+        ),
+    },
+    "consistency-improved": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.3, "lr": 1e-4, "batch": 1024, "steps": 400_000}
+            | {"ema_half_life": 10_000_000},
+            "Song & Dhariwal 2023, appendix A: NCSN++, dropout 0.3",
+            reduced=_REDUCED,
+        ),
+    },
+    "meanflow": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpmpp_cifar10", "dropout": 0.2, "lr": 6e-4, "batch": 1024, "steps": 800_000}
+            | {"logit_mean": -2.0, "logit_std": 2.0, "power": 0.75},
+            "Geng et al. 2025, appendix A: the network of DDPM++ on CIFAR-10",
+            reduced=_REDUCED,
+        ),
+    },
+    "shortcut": {
+        "celeba256-latents": Preset(
+            {"architecture": "dit_b", "size": 32, "channels": 4, "batch": 64, "steps": 400_000, "warmup": 5000}
+            | {"decay": "constant", "lr": 1e-4, "precision": "bf16"},
+            "Frans et al. 2024, table 3: DiT-B/2 on latents of 32 x 32 x 4, without its learned variances",
+            130e6,
+            0.02,
+            reduced={"size": 8, "channels": 3, "batch": 2},
+        ),
+    },
 }
 """By recipe and name: one entry per size that a paper trained."""
 

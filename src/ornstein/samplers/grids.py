@@ -92,12 +92,25 @@ def karras(process: Process, steps: int, t_max: float | None = None, t_min: floa
     return _from_levels(affine, rho * (a + roots * (b - a)).log(), high)
 
 
+def even(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Equal steps in t all the way to 0, without a stop at t_min: for learned jumps, of which every one counts."""
+    high, _ = _ends(process, steps, t_max, t_min)
+    return torch.linspace(high, 0, steps + 1, dtype=torch.float64)
+
+
+def even_karras(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """The same on Karras's spacing: the levels of :func:`karras` at ``steps + 1`` evaluations, the last replaced by 0."""
+    return _close(karras(process, steps + 1, t_max, t_min)[:steps])
+
+
 GRIDS: dict[str, Grid] = {
     "uniform": uniform,
     "trailing": trailing,
     "quadratic": quadratic,
     "log_snr": log_snr,
     "karras": karras,
+    "even": even,
+    "even_karras": even_karras,
 }
 
 
