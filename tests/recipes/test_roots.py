@@ -48,6 +48,30 @@ def test_settings_that_are_refused(name: str, settings: dict[str, object], messa
         build(name, **settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 9}, "size 9 is not a multiple of patch 2"),
+        ({"width": 100}, "width 100 is not a multiple of head 64"),
+        ({"depth": 0}, "depth must be at least 1, got 0"),
+    ],
+)
+def test_sizes_that_dit_refuses(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ornstein.build("dit", settings=settings)
+
+
+def test_an_untrained_dit_puts_out_zero_and_listens_to_the_label_only_later() -> None:
+    system = ornstein.build(
+        "dit", settings={"size": 8, "channels": 1, "width": 64, "head": 32, "depth": 2, "classes": "a,b"}
+    )
+    network, x = system.denoiser.network, torch.randn(2, 1, 8, 8)
+    cond = {"label": torch.tensor([0, 1])}
+    assert not bool(network(x, torch.tensor([10.0, 500.0]), cond).any())
+    assert network(x, torch.tensor([10.0, 500.0]), cond).shape == (2, 2, 8, 8)
+    assert all(not bool(block.modulation.weight.any()) for block in network.blocks)
+
+
 def test_improved_ddpm_saves_the_history_of_its_losses() -> None:
     system = build("improved-ddpm", chain=20, sampling_steps=5, resample=True, loss="vlb")
     (stage,) = system.stages(None)  # type: ignore[arg-type]

@@ -28,6 +28,9 @@ class Preset:
 
 
 _CIFAR = {"size": 32, "channels": 3, "batch": 128, "patch": 1, "flip": True, "warmup": 5000, "decay": "constant"}
+_LATENTS: dict[str, Any] = {"size": 32, "channels": 4, "classes": tuple(str(i) for i in range(1000)), "patch": 2}
+_DIT: dict[str, Any] = _LATENTS | {"batch": 256, "lr": 1e-4, "warmup": 0, "clip": 0.0, "ema_half_life": 1_774_000}
+_REDUCED_DIT = {"size": 8, "channels": 3, "batch": 2, "depth": 2}
 _REDUCED = {"size": 8, "batch": 2}
 
 PRESETS: dict[str, dict[str, Preset]] = {
@@ -90,6 +93,20 @@ PRESETS: dict[str, dict[str, Preset]] = {
             "Song et al. 2021, section 7: DDPM++ as re-stated by Karras et al. 2022",
             55.7e6,
             reduced=_REDUCED,
+        ),
+    },
+    "dit": {
+        "imagenet256-s": Preset(
+            _DIT | {"width": 384, "depth": 12, "head": 64, "steps": 400_000},
+            "Peebles & Xie 2023, table 1, DiT-S on latents of 32 x 32 x 4",
+            33e6,
+            reduced=_REDUCED_DIT,
+        ),
+        "imagenet256-xl": Preset(
+            _DIT | {"width": 1152, "depth": 28, "head": 72, "steps": 7_000_000},
+            "Peebles & Xie 2023, table 1, DiT-XL on latents of 32 x 32 x 4",
+            675e6,
+            reduced=_REDUCED_DIT | {"width": 144},
         ),
     },
     "edm": {

@@ -17,6 +17,7 @@ MODULES = (
     "ornstein.recipes.images.d3pm",
     "ornstein.recipes.images.ddim",
     "ornstein.recipes.images.ddpm",
+    "ornstein.recipes.images.dit",
     "ornstein.recipes.images.edm",
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.meanflow",
