@@ -56,7 +56,6 @@ def trajectory(
         kept.append((float(step.s.flatten()[0]), state.cpu(), guess.cpu()))
 
     system.sample(n, seed=seed, steps=steps, sampler=sampler, grid=grid, guidance=guidance, batch=n, on_step=keep)
-    states, guesses = (
-        torch.stack([to_bytes(system.codec.preview(frame[i], cond)) for frame in kept], 1) for i in (1, 2)
-    )
+    states = torch.stack([to_bytes(system.codec.preview(state, cond)) for _, state, _ in kept], 1)
+    guesses = torch.stack([to_bytes(system.codec.preview(guess, cond)) for _, _, guess in kept], 1)
     return Trajectory([t for t, _, _ in kept], states, guesses)
