@@ -33,9 +33,6 @@ EXAMPLES = """examples:
   ornstein evaluate out/ --against photos/ --metrics fid --extractor inception=pt_inception-2015-12-05-6726825d.pth
 """
 
-FEWEST = 64
-"""images for which a Frechet distance is measured unasked"""
-
 
 def add(parser: argparse.ArgumentParser) -> None:
     """What, against what, which metrics."""
@@ -94,6 +91,7 @@ def _work(args: argparse.Namespace, stack: ExitStack) -> Path:
 def _measure(args: argparse.Namespace, names: list[str], work: Path) -> tuple[Any, dict[str, Any]]:
     """The record over all seeds, and the images that it stands on, for the report."""
     from ornstein.evaluation import Reference, evaluate, features_of
+    from ornstein.evaluation.bias import LEAST_SHARE
     from ornstein.evaluation.record import merge
     from ornstein.evaluation.registry import DEFAULT, METRICS
     from ornstein.evaluation.sources import Chosen, spread
@@ -108,13 +106,13 @@ def _measure(args: argparse.Namespace, names: list[str], work: Path) -> tuple[An
     else:
         images, split, resize = open_reference(args.against, args.split, size, channels)
         theirs, data = Chosen(images, spread(len(images), args.n)), images.name
+    extractor = open_extractor(args.extractor, data, channels, args.extractor_hash)
     if saved is None and names == list(DEFAULT):
         few = min(args.n, len(images), len(given) if system is None else args.n)
-        if few < FEWEST:
+        if few * LEAST_SHARE < extractor.dims:
             # Nobody asked for it by name: a folder of a user's own may be small.
             names.remove("fd")
             say(f"warning: {few} images are too few for a Frechet distance, which is left out; kid has no bias")
-    extractor = open_extractor(args.extractor, data, channels, args.extractor_hash)
     comparable = require_classifier(names, extractor, subject_of.classes, data)
     if system is not None and comparable and "label_agreement" not in names:
         names.append("label_agreement")
