@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "train": "train a recipe on data",
     "sample": "draw samples from a bundled model or a run",
     "evaluate": "measure samples against data",
+    "benchmark": "several systems, samplers and step counts on one data set: a table and plots",
     "reproduce": "run a recipe's check and write its ledger row",
     "data": "list, fetch and show data sets",
     "demo": "a tour in a few minutes: sample, train, measure, report",

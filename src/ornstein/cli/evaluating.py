@@ -14,9 +14,11 @@ GRID = "grid.png"
 """What ``ornstein sample`` writes beside the samples."""
 
 
-def add_protocol(parser: argparse.ArgumentParser) -> None:
-    """Options that are part of how something is measured."""
-    parser.add_argument("--against", required=True, help="a named set, a folder, an array file, or a saved reference")
+def add_protocol(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Options that are part of how something is measured; ``required``: whether ``--against`` is."""
+    parser.add_argument(
+        "--against", required=required, help="a named set, a folder, an array file, or a saved reference"
+    )
     parser.add_argument("--split", help="of the reference: train or test (default: test of a named set, else train)")
     parser.add_argument(
         "--metrics", default="fd,kid,prdc", help="comma-separated, or all that apply: all (default fd,kid,prdc)"
