@@ -23,6 +23,7 @@ from ornstein.samplers.flow_sde import FlowSDE
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
 from ornstein.samplers.renoise import Renoise
+from ornstein.samplers.self_conditioned import SelfConditioned
 
 SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "ancestral": Ancestral,
@@ -39,6 +40,7 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
 LEARNED: dict[str, type[DenoisingSampler]] = {
     "flow_map": FlowMap,
     "renoise": Renoise,
+    "self_conditioned": SelfConditioned,
 }
 """Samplers for denoisers that were trained to be jumped with; on any other they converge to nothing, so orders say nothing."""
 
