@@ -93,7 +93,8 @@ CHECK = Check(
     recipe="analog-bits",
     paper="CIFAR-10 as categorical data: FID 3.48 with binary codes, 3.86 with Gray codes, both with self-conditioning",
     claim="on 8 x 8 digits of 16 levels written as four bits, a network that is shown its last estimate draws samples whose "
-    "Frechet distance to held-out digits is at least a quarter lower, at 50 and at 100 steps; bits and levels go back and forth exactly",
+    "Frechet distance to held-out digits is at least a quarter lower, at 50 and at 100 steps; bits and levels go back and "
+    "forth exactly",
     conditions=(
         Condition("round_trip_errors", "==", 0.0, "bits are exact: no pixel may change"),
         Condition("distance_50_with", "<", "distance_50_without", _QUARTER, 0.75),

@@ -79,8 +79,8 @@ class AnalogBits(NetworkConfig):
     paper="arxiv:2208.04202",
     claim="whole numbers can be drawn by an ordinary diffusion of their bits, and showing the network its last estimate "
     "makes the samples much better",
-    equations="b_j = 2 ((v >> j) & 1) - 1; x_t = alpha_t b + sigma_t eps; loss |f(x_t, t, sg f(x_t, t, none)) - b|^2, half of the "
-    "time f(x_t, t, none); v = sum_j 2^j [b_j > 0]",
+    equations="b_j = 2 ((v >> j) & 1) - 1; x_t = alpha_t b + sigma_t eps; loss |f(x_t, t, sg f(x_t, t, none)) - b|^2, half of "
+    "the time f(x_t, t, none); v = sum_j 2^j [b_j > 0]",
     bibtex="@inproceedings{chen2023analog, title={Analog Bits: Generating Discrete Data using Diffusion Models with "
     "Self-Conditioning}, author={Chen, Ting and Zhang, Ruixiang and Hinton, Geoffrey}, booktitle={ICLR}, year={2023}}",
 )
