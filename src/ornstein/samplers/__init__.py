@@ -1,5 +1,8 @@
 """Samplers: what moves a state from time t to an earlier time s; one file each, one loop for all."""
 
+from ornstein.samplers.adams import DEIS as DEIS
+from ornstein.samplers.adams import LMS as LMS
+from ornstein.samplers.adaptive_rk import AdaptiveRK as AdaptiveRK
 from ornstein.samplers.ancestral import Ancestral as Ancestral
 from ornstein.samplers.base import DenoisingSampler as DenoisingSampler
 from ornstein.samplers.base import Sampler as Sampler
@@ -7,12 +10,24 @@ from ornstein.samplers.base import Step as Step
 from ornstein.samplers.base import Transition as Transition
 from ornstein.samplers.base import simulate as simulate
 from ornstein.samplers.ddim import DDIM as DDIM
+from ornstein.samplers.ddim_inversion import DDIMInversion as DDIMInversion
+from ornstein.samplers.dpm_adaptive import DPMAdaptive as DPMAdaptive
+from ornstein.samplers.dpm_single import DPMSolver2 as DPMSolver2
+from ornstein.samplers.dpm_single import DPMSolver3 as DPMSolver3
+from ornstein.samplers.dpm_single import DPMSolverPP2S as DPMSolverPP2S
 from ornstein.samplers.dpm_solver import DPMSolverPP2M as DPMSolverPP2M
+from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M as DPMSolverPP3M
 from ornstein.samplers.euler import Euler as Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama as EulerMaruyama
 from ornstein.samplers.heun import EDMHeun as EDMHeun
 from ornstein.samplers.heun import Heun as Heun
+from ornstein.samplers.pndm import IPNDM as IPNDM
+from ornstein.samplers.pndm import PNDM as PNDM
+from ornstein.samplers.runge_kutta import RK4 as RK4
+from ornstein.samplers.runge_kutta import Midpoint as Midpoint
+from ornstein.samplers.table import ASCENDING as ASCENDING
 from ornstein.samplers.table import SAMPLERS as SAMPLERS
 from ornstein.samplers.table import Choice as Choice
 from ornstein.samplers.table import get as get
 from ornstein.samplers.table import names as names
+from ornstein.samplers.unipc import UniPC as UniPC

@@ -7,6 +7,7 @@ person made is as good.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from ornstein.core.errors import CapabilityError, UsageError, unknown
 from ornstein.processes.base import Affine, Process
+from ornstein.samplers.levels import coordinates
+
+_IN_TIME = ("uniform", "quadratic", "beta", "sgm_uniform")
 
 Grid = Callable[[Process, int, float | None, float | None], Tensor]
 
@@ -53,6 +57,11 @@ def _levels(
         raise CapabilityError(
             f"this grid is spaced in noise levels and needs an Affine process; {type(process).__name__} is not"
         )
+    if shape := coordinates(process):
+        raise CapabilityError(
+            f"this grid is spaced in noise levels, of which {type(process).__name__} has one for each coordinate "
+            f"{list(shape)}: no single time belongs to a level; take a grid in t: {', '.join(_IN_TIME)}"
+        )
     finite = torch.tensor([high, min(high, 0.999), low], dtype=torch.float64)
     level = -process.log_snr(finite) / 2
     top = level[0] if bool(torch.isfinite(level[0])) else level[1]
@@ -80,7 +89,61 @@ def karras(process: Process, steps: int, t_max: float | None = None, t_min: floa
     return _from_levels(affine, rho * (a + roots * (b - a)).log(), high)
 
 
-GRIDS: dict[str, Grid] = {"uniform": uniform, "quadratic": quadratic, "log_snr": log_snr, "karras": karras}
+def cosine(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    r"""Equal steps in the angle arctan(sigma/alpha): uniform times of the cosine schedule, on any process.
+
+    Nichol & Dhariwal 2021, 2102.09672, eq. 17. Sabour et al. 2024, 2404.14507, derive it as optimal for Gaussian data
+    ("KL optimal").
+    """
+    affine, high, top, low = _levels(process, steps, t_max, t_min)
+    a, b = torch.tensor([top, low], dtype=torch.float64).exp().atan().tolist()
+    return _from_levels(affine, torch.linspace(a, b, steps, dtype=torch.float64).tan().log(), high)
+
+
+def sgm_uniform(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Equal steps in t that stop one step above t_min, then 0: "SGM uniform", the "trailing" steps of diffusers."""
+    high, low = _ends(process, steps, t_max, t_min)
+    return _close(torch.linspace(high, low, steps + 1, dtype=torch.float64)[:-1])
+
+
+def _beta_cdf(x: Tensor, a: float) -> Tensor:
+    """The distribution function of Beta(a, a) for x <= 1/2, by its power series (which then halves with every term)."""
+    # int_0^x u^{a-1} (1 - u)^{a-1} du = x^a sum_n c_n x^n/(a + n), c_n = prod_{m<=n} (m - a)/m.
+    total, term = torch.full_like(x, 1 / a), torch.ones_like(x)
+    for n in range(1, 60):
+        term = term * x * (n - a) / n
+        total = total + term / (a + n)
+    norm = math.exp(2 * math.lgamma(a) - math.lgamma(2 * a))
+    return x**a * total / norm
+
+
+def beta(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Quantiles of Beta(0.6, 0.6) in t: dense at both ends. Lee et al. 2024, 2407.12173."""
+    high, low = _ends(process, steps, t_max, t_min)
+    wanted = torch.linspace(1, 0, steps, dtype=torch.float64)
+    tail = torch.minimum(wanted, 1 - wanted)
+    below, above = torch.zeros_like(tail), torch.full_like(tail, 0.5)
+    for _ in range(60):  # bisection, to the last bit
+        middle = (below + above) / 2
+        less = _beta_cdf(middle, 0.6) < tail
+        below, above = torch.where(less, middle, below), torch.where(less, above, middle)
+    quantile = torch.where(wanted > 0.5, 1 - above, above)
+    quantile[0], quantile[-1] = 1.0, 0.0 if steps > 1 else 1.0
+    return _close(low + (high - low) * quantile)
+
+
+GRIDS: dict[str, Grid] = {
+    "uniform": uniform,
+    "quadratic": quadratic,
+    "log_snr": log_snr,
+    "karras": karras,
+    "exponential": log_snr,
+    "cosine": cosine,
+    "kl_optimal": cosine,
+    "beta": beta,
+    "sgm_uniform": sgm_uniform,
+}
+"""``exponential`` (equal steps in log sigma) and ``kl_optimal`` are other names."""
 
 
 def get_grid(name: str) -> Grid:
