@@ -51,7 +51,9 @@ def test_sgm_uniform_leaves_out_the_last_level() -> None:
 
 @pytest.mark.parametrize("grid", LEVELS)
 def test_a_level_of_each_coordinate_has_no_time(grid: str) -> None:
-    with pytest.raises(CapabilityError, match=r"PerCoordinate has one for each coordinate \[3\].* take a grid in t: uniform"):
+    with pytest.raises(
+        CapabilityError, match=r"PerCoordinate has one for each coordinate \[3\].* take a grid in t: uniform"
+    ):
         get_grid(grid)(PerCoordinate(), 8, None, None)
 
 

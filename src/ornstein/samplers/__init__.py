@@ -9,6 +9,8 @@ from ornstein.samplers.base import Sampler as Sampler
 from ornstein.samplers.base import Step as Step
 from ornstein.samplers.base import Transition as Transition
 from ornstein.samplers.base import simulate as simulate
+from ornstein.samplers.consistency import TCD as TCD
+from ornstein.samplers.consistency import Consistency as Consistency
 from ornstein.samplers.ddim import DDIM as DDIM
 from ornstein.samplers.ddim_inversion import DDIMInversion as DDIMInversion
 from ornstein.samplers.dpm_adaptive import DPMAdaptive as DPMAdaptive
@@ -21,11 +23,13 @@ from ornstein.samplers.euler import Euler as Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama as EulerMaruyama
 from ornstein.samplers.heun import EDMHeun as EDMHeun
 from ornstein.samplers.heun import Heun as Heun
+from ornstein.samplers.paradigms import ParaDiGMS as ParaDiGMS
 from ornstein.samplers.pndm import IPNDM as IPNDM
 from ornstein.samplers.pndm import PNDM as PNDM
 from ornstein.samplers.runge_kutta import RK4 as RK4
 from ornstein.samplers.runge_kutta import Midpoint as Midpoint
 from ornstein.samplers.table import ASCENDING as ASCENDING
+from ornstein.samplers.table import DISTILLED as DISTILLED
 from ornstein.samplers.table import SAMPLERS as SAMPLERS
 from ornstein.samplers.table import Choice as Choice
 from ornstein.samplers.table import get as get

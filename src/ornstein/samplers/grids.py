@@ -45,7 +45,9 @@ def uniform(process: Process, steps: int, t_max: float | None = None, t_min: flo
 def quadratic(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
     """Equal steps in sqrt(t): DDIM's quadratic subsequence, denser near the data."""
     high, low = _ends(process, steps, t_max, t_min)
-    return _close(torch.linspace(high**0.5, low**0.5, steps, dtype=torch.float64) ** 2)
+    times = torch.linspace(high**0.5, low**0.5, steps, dtype=torch.float64) ** 2
+    times[0] = high  # exactly, against rounding in the square
+    return _close(times)
 
 
 def _levels(
@@ -128,8 +130,31 @@ def beta(process: Process, steps: int, t_max: float | None = None, t_min: float 
         less = _beta_cdf(middle, 0.6) < tail
         below, above = torch.where(less, middle, below), torch.where(less, above, middle)
     quantile = torch.where(wanted > 0.5, 1 - above, above)
-    quantile[0], quantile[-1] = 1.0, 0.0 if steps > 1 else 1.0
-    return _close(low + (high - low) * quantile)
+    times = low + (high - low) * quantile
+    times[-1], times[0] = low, high  # exactly; one step is at the start
+    return _close(times)
+
+
+_ALIGNED = (4.382, 3.927, 3.573, 3.099, 2.293, 1.520, 0.770, -0.077, -1.108, -2.606, -6.215)
+"""log(sigma/alpha) of ten steps, measured on the bundled Fashion-MNIST model by ``benchmarks/align_steps.py``."""
+
+
+def align_your_steps(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Levels aligned to the bundled model, so that steps share the error; between them, and for more steps, log-linear.
+
+    After Sabour et al. 2024, 2404.14507, who use their tables so. A process that goes further stretches the outer steps.
+    """
+    affine, high, top, low = _levels(process, steps, t_max, t_min)
+    table = torch.tensor(_ALIGNED, dtype=torch.float64)
+    table[0], table[-1] = max(top, _ALIGNED[0]), min(low, _ALIGNED[-1])
+
+    def position(level: float) -> float:
+        i = int((table > level).sum().clamp(1, len(table) - 1))
+        return i - 1 + float((table[i - 1] - level) / (table[i - 1] - table[i]))
+
+    at = torch.linspace(position(top), position(low), steps, dtype=torch.float64)
+    i = at.long().clamp(max=len(table) - 2)
+    return _from_levels(affine, table[i] + (at - i) * (table[i + 1] - table[i]), high)
 
 
 GRIDS: dict[str, Grid] = {
@@ -142,6 +167,7 @@ GRIDS: dict[str, Grid] = {
     "kl_optimal": cosine,
     "beta": beta,
     "sgm_uniform": sgm_uniform,
+    "align_your_steps": align_your_steps,
 }
 """``exponential`` (equal steps in log sigma) and ``kl_optimal`` are other names."""
 

@@ -16,6 +16,7 @@ from ornstein.samplers.adams import DEIS, LMS
 from ornstein.samplers.adaptive_rk import AdaptiveRK
 from ornstein.samplers.ancestral import Ancestral
 from ornstein.samplers.base import DenoisingSampler
+from ornstein.samplers.consistency import TCD, Consistency
 from ornstein.samplers.ddim import DDIM
 from ornstein.samplers.ddim_inversion import DDIMInversion
 from ornstein.samplers.dpm_adaptive import DPMAdaptive
@@ -26,6 +27,7 @@ from ornstein.samplers.euler import Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
+from ornstein.samplers.paradigms import ParaDiGMS
 from ornstein.samplers.pndm import IPNDM, PNDM
 from ornstein.samplers.runge_kutta import RK4, Midpoint
 from ornstein.samplers.unipc import UniPC
@@ -51,11 +53,15 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "unipc": UniPC,
     "adaptive_rk": AdaptiveRK,
     "dpm_adaptive": DPMAdaptive,
+    "paradigms": ParaDiGMS,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""
 
 ASCENDING: dict[str, type[DenoisingSampler]] = {"ddim_inversion": DDIMInversion}
 """Those that go from data to noise: found by name, but no way to draw samples."""
+
+DISTILLED: dict[str, type[DenoisingSampler]] = {"lcm": Consistency, "tcd": TCD}
+"""Those for distilled models, whose answer is the end of the flow and not E[x_0 | x_t]."""
 
 _ALIASES: dict[str, str] = {
     "ddpm": "ancestral",
@@ -110,6 +116,11 @@ _ALIASES: dict[str, str] = {
     "rk45": "adaptive_rk",
     "dopri5": "adaptive_rk",
     "deismultistepscheduler": "deis",
+    "ddimparallelscheduler": "paradigms",
+    "consistency": "lcm",
+    "lcmscheduler": "lcm",
+    "cmstochasticiterativescheduler": "lcm",
+    "tcdscheduler": "tcd",
 }
 
 _WITH_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -144,7 +155,7 @@ class Choice:
     @property
     def kind(self) -> type[DenoisingSampler]:
         """The sampler's class."""
-        return (SAMPLERS | ASCENDING)[self.name]
+        return (SAMPLERS | ASCENDING | DISTILLED)[self.name]
 
     def __call__(self, denoiser: Denoiser) -> DenoisingSampler:
         return self.kind(denoiser, **dict(self.options))
@@ -169,7 +180,7 @@ def get(name: str, *, grid: str | None = None, options: Mapping[str, Any] | None
     for suffix, its_grid in _GRID_SUFFIXES.items():
         if key.endswith(suffix):
             key, grid = key.removesuffix(suffix), grid or its_grid
-    kinds = SAMPLERS | ASCENDING
+    kinds = SAMPLERS | ASCENDING | DISTILLED
     known = {re.sub(r"_", " ", n): n for n in kinds} | _ALIASES
     own, preset = _WITH_OPTIONS.get(key, (known.get(key), {}))
     if own is None:

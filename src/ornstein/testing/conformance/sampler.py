@@ -135,7 +135,7 @@ def check_draws(kind: Kind, process: Process) -> None:
     problem = problem_on(process)
     n = 800
     sampler = kind(problem.denoiser)
-    steps = 24 if isinstance(process, CategoricalProcess) else 96
+    steps = 24 if isinstance(process, CategoricalProcess) or kind.order == 0 else 96
     grid = fine_grid(sampler, problem, steps)
     got, data = _run(sampler, problem, range(n), grid), problem.sample(Rng(range(n, 2 * n)), n)
     if isinstance(process, CategoricalProcess):
