@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ornstein.cli.commands.evaluate import _reference, _spread
+from ornstein.cli.evaluating import open_reference
 from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError
 
@@ -60,8 +60,10 @@ def run(args: argparse.Namespace) -> int:
     system = load(args.what)
     system.to(require_device(args.device))
     channels, size, _ = system.shape
-    data, split = _reference(args.data, args.split, size, channels)
-    chosen = data[_spread(len(data), args.n)]
+    from ornstein.evaluation.sources import spread
+
+    data, split, _ = open_reference(args.data, args.split, size, channels)
+    chosen = data[spread(len(data), args.n)]
     labels = chosen.cond.get("label")
     told = bool(system.classes) and tuple(system.classes) == tuple(data.classes) and labels is not None
     told = told and not args.unlabelled
