@@ -3,6 +3,8 @@
 from ornstein.objectives.bound import Bound as Bound
 from ornstein.objectives.bound import chain_bound as chain_bound
 from ornstein.objectives.bound import decoder_nll as decoder_nll
+from ornstein.objectives.continuous_bound import BoundVariance as BoundVariance
+from ornstein.objectives.continuous_bound import ContinuousBound as ContinuousBound
 from ornstein.objectives.denoising import Denoising as Denoising
 from ornstein.objectives.hybrid import Hybrid as Hybrid
 from ornstein.objectives.interpolating import Interpolating as Interpolating

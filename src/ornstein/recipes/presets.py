@@ -109,6 +109,15 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED_DIT | {"width": 144},
         ),
     },
+    "vdm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"widths": (128,), "blocks": 32, "dropout": 0.1, "lr": 2e-4, "steps": 10_000_000, "schedule_width": 1024}
+            | {"ema_half_life": 887_000, "sampling_steps": 1000, "precision": "fp32"},
+            "Kingma et al. 2021, appendix B: 32 levels of 128 channels without down-sampling; blocks of another family here",
+            reduced=_REDUCED | {"blocks": 2},
+        ),
+    },
     "edm": {
         "cifar10": Preset(
             _CIFAR

@@ -26,6 +26,7 @@ MODULES = (
     "ornstein.recipes.images.improved_ddpm",
     "ornstein.recipes.images.likelihood_weighting",
     "ornstein.recipes.images.loss_weighting",
+    "ornstein.recipes.images.vdm",
     "ornstein.recipes.images.zero_terminal_snr",
 )
 """Every module that registers a recipe: one line per system."""
