@@ -39,6 +39,7 @@ def build(name: str, **settings: object) -> System:
         ("loss-weighting", {"chain": 10}, r"sampling_steps must lie in 1 .. 10"),
         ("likelihood-weighting", {"t_min": 0}, r"t_min must lie in \(0, 1\): the weight is infinite at 0"),
         ("likelihood-weighting", {"weighting": "uniform"}, "it needs weighting='likelihood'"),
+        ("edm2", {"architecture": "ddpm_cifar10"}, "architecture must be 'mp_unet', got 'ddpm_cifar10'"),
         ("vdm", {"gamma_0": 6.0}, "gamma_0 must be below gamma_1, got 6.0 and 5.0"),
         ("vdm", {"exponents": "-1"}, "exponents must be at least 0"),
         ("zero-terminal-snr", {"prediction": "eps"}, "says nothing about x_0 where no signal is left"),

@@ -15,6 +15,7 @@ from ornstein.objectives.times import LogNormalSigma as LogNormalSigma
 from ornstein.objectives.times import Times as Times
 from ornstein.objectives.times import UniformLogSNR as UniformLogSNR
 from ornstein.objectives.times import UniformTimes as UniformTimes
+from ornstein.objectives.uncertain import Uncertain as Uncertain
 from ornstein.objectives.weights import Weight as Weight
 from ornstein.objectives.weights import likelihood as likelihood
 from ornstein.objectives.weights import min_snr as min_snr

@@ -19,6 +19,7 @@ MODULES = (
     "ornstein.recipes.images.ddpm",
     "ornstein.recipes.images.dit",
     "ornstein.recipes.images.edm",
+    "ornstein.recipes.images.edm2",
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.rectified_flow",
