@@ -327,6 +327,7 @@ def _restore(found: Checkpoint) -> System:
     system.weights = {
         "hash": sha256(found.path / f"{part}.safetensors"),
         "path": found.path.name,
+        "ema": part == "ema",
         **{k: progress[k] for k in ("step", "seen") if k in progress},
         **found.meta.get("about", {}),
     }

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ornstein.core.errors import UsageError, suggest, unknown
 
 MODULES = (
+    "ornstein.recipes.images.blur_diffusion",
     "ornstein.recipes.images.consistency_improved",
     "ornstein.recipes.images.consistency_models",
     "ornstein.recipes.images.d3pm",
@@ -22,6 +23,7 @@ MODULES = (
     "ornstein.recipes.images.edm2",
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.meanflow",
+    "ornstein.recipes.images.non_uniform_diffusion",
     "ornstein.recipes.images.rectified_flow",
     "ornstein.recipes.images.shortcut",
     "ornstein.recipes.images.improved_ddpm",
