@@ -21,6 +21,7 @@ MODULES = (
     "ornstein.recipes.images.ddpm",
     "ornstein.recipes.images.dit",
     "ornstein.recipes.images.edm",
+    "ornstein.recipes.images.edm2",
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
@@ -29,6 +30,7 @@ MODULES = (
     "ornstein.recipes.images.improved_ddpm",
     "ornstein.recipes.images.likelihood_weighting",
     "ornstein.recipes.images.loss_weighting",
+    "ornstein.recipes.images.vdm",
     "ornstein.recipes.images.zero_terminal_snr",
 )
 """Every module that registers a recipe: one line per system."""
