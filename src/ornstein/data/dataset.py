@@ -131,7 +131,7 @@ class Table(ABC):
     def __getitem__(self, index: Index) -> Batch:
         """A copy of some samples ``[B, ...]``, with their labels as ``cond["label"]`` where there are any."""
         rows = index if isinstance(index, slice) else np.asarray(index)
-        cond = {name: torch.from_numpy(_copy(value, rows)) for name, value in self.conds.items()}
+        cond = {name: torch.from_numpy(_signed(_copy(value, rows))) for name, value in self.conds.items()}
         if self.labels is not None:
             cond["label"] = torch.from_numpy(_copy(self.labels, rows))
         return Batch(torch.from_numpy(_copy(self.x, rows)), cond)
@@ -294,6 +294,11 @@ def array_hash(array: np.ndarray) -> str:
 def trailer(dtype: np.dtype[Any], shape: Sequence[int]) -> bytes:
     """What is hashed after an array's values; after, because a set that is being written does not know its length."""
     return f"{np.dtype(dtype).str} {list(shape)}".encode()
+
+
+def _signed(value: np.ndarray) -> np.ndarray:
+    """Bytes as int16: a condition must be able to say that it is missing, which is -1."""
+    return value.astype(np.int16) if value.dtype == np.uint8 else value
 
 
 def _copy(array: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:

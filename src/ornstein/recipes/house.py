@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError, suggest
+from ornstein.core.errors import CheckpointError, DataError, OrnsteinError, UsageError, suggest
 from ornstein.data import Images, Loader, open_data
 from ornstein.recipes import registry
 from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
@@ -49,11 +49,15 @@ def data_settings(images: Images) -> dict[str, Any]:
     if height != width:
         raise UsageError(f"images are {height} x {width}; recipes take square ones: pass size")
     part = torch.from_numpy(images.x[:: max(len(images) // 2000, 1)].copy()).float() / 127.5 - 1
+    if part.std() < 1e-3:
+        raise DataError(
+            f"all pixels of '{images.name}' have nearly one value; there is nothing to learn: check the images"
+        )
     return {
         "size": height,
         "channels": channels,
         "classes": tuple(images.classes),
-        "data_std": round(float(part.std()), 3),
+        "data_std": max(round(float(part.std()), 3), 0.001),
         "caption_width": int(images.conds[CONDITION].shape[1]) if CONDITION in images.conds else 0,
     }
 
@@ -330,6 +334,7 @@ def _restore(found: Checkpoint) -> System:
     system.weights = {
         "hash": sha256(found.path / f"{part}.safetensors"),
         "path": found.path.name,
+        "ema": part == "ema",
         **{k: progress[k] for k in ("step", "seen") if k in progress},
         **found.meta.get("about", {}),
     }
