@@ -39,6 +39,9 @@ def build(name: str, **settings: object) -> System:
         ("loss-weighting", {"chain": 10}, r"sampling_steps must lie in 1 .. 10"),
         ("likelihood-weighting", {"t_min": 0}, r"t_min must lie in \(0, 1\): the weight is infinite at 0"),
         ("likelihood-weighting", {"weighting": "uniform"}, "it needs weighting='likelihood'"),
+        ("edm2", {"architecture": "ddpm_cifar10"}, "architecture must be 'mp_unet', got 'ddpm_cifar10'"),
+        ("vdm", {"gamma_0": 6.0}, "gamma_0 must be below gamma_1, got 6.0 and 5.0"),
+        ("vdm", {"exponents": "-1"}, "exponents must be at least 0"),
         ("zero-terminal-snr", {"prediction": "eps"}, "says nothing about x_0 where no signal is left"),
         ("zero-terminal-snr", {"guidance_rescale": 1.5}, r"guidance_rescale must lie in \[0, 1\], got 1.5"),
     ],
@@ -46,6 +49,30 @@ def build(name: str, **settings: object) -> System:
 def test_settings_that_are_refused(name: str, settings: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         build(name, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": 9}, "size 9 is not a multiple of patch 2"),
+        ({"width": 100}, "width 100 is not a multiple of head 64"),
+        ({"depth": 0}, "depth must be at least 1, got 0"),
+    ],
+)
+def test_sizes_that_dit_refuses(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ornstein.build("dit", settings=settings)
+
+
+def test_an_untrained_dit_puts_out_zero_and_listens_to_the_label_only_later() -> None:
+    system = ornstein.build(
+        "dit", settings={"size": 8, "channels": 1, "width": 64, "head": 32, "depth": 2, "classes": "a,b"}
+    )
+    network, x = system.denoiser.network, torch.randn(2, 1, 8, 8)
+    cond = {"label": torch.tensor([0, 1])}
+    assert not bool(network(x, torch.tensor([10.0, 500.0]), cond).any())
+    assert network(x, torch.tensor([10.0, 500.0]), cond).shape == (2, 2, 8, 8)
+    assert all(not bool(block.modulation.weight.any()) for block in network.blocks)
 
 
 def test_improved_ddpm_saves_the_history_of_its_losses() -> None:

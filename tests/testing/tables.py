@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Rng
-from ornstein.denoisers import X0, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
+from ornstein.denoisers import X0, Clocked, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
 from ornstein.denoisers.consistency import ConsistencyScaling, TrigFlow
 from ornstein.processes import (
     EDM,
@@ -22,7 +22,9 @@ from ornstein.processes import (
     SubVP,
     Torus,
 )
+from ornstein.processes.blur import Blur
 from ornstein.processes.matrix import MatrixProcess
+from ornstein.processes.non_uniform import NonUniformVE
 from ornstein.processes.schedules import Cosine, Sigmoid, Table
 
 
@@ -98,7 +100,11 @@ CHAINS: dict[str, MatrixProcess] = {
 
 CURVED: dict[str, Process] = {"torus": Torus()}
 
-OWN: dict[str, GaussianProcess] = {"per_coordinate": PerCoordinate()}
+OWN: dict[str, GaussianProcess] = {
+    "per_coordinate": PerCoordinate(),
+    "blur": Blur(4, 2.0, 0.01),
+    "non_uniform": NonUniformVE(torch.tensor([15.0, 25.0, 40.0]), 0.3),
+}
 
 PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **CURVED}
 
@@ -111,6 +117,7 @@ PARAMETRIZATIONS: dict[str, Parametrization] = {
     "edm": EDMScaling(0.5),
     "consistency": ConsistencyScaling(0.5, 0.002),
     "trig_flow": TrigFlow(0.5),
+    "clocked": Clocked(V(), -12.0, 12.0),
     "learned_range": LearnedRange(Eps(), 1000),
     "learned_range_v": LearnedRange(V(), 250),
 }
@@ -120,4 +127,6 @@ def data_for(process: Process) -> Tensor:
     """Valid data of a process."""
     if isinstance(process, CategoricalProcess | MatrixProcess):
         return states()
+    if isinstance(process, Blur):
+        return 0.7 * Rng(range(5)).normal((5, process.size, process.size), dtype=torch.float64)
     return angles() if isinstance(process, Torus) else points()

@@ -30,6 +30,7 @@ from ornstein.training.checkpoint import (
     sha256,
     write_text,
 )
+from ornstein.training.distributed import Ranks
 from ornstein.training.doctor.gradient import Watch
 from ornstein.training.fit import Engine, Progress, Result, fit
 from ornstein.training.snapshots import Snapshots
@@ -165,19 +166,21 @@ def train(
     half = getattr(config, "precision", None) == "fp16"
     if half and torch.device(device).type == "cpu":
         raise UsageError("precision=fp16 is for CUDA devices; on a CPU take bf16 or fp32")
+    ranks = Ranks.here()
     try:
-        run.mkdir(parents=True, exist_ok=True)
-        about = {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}
-        write_text(run / "config.json", json.dumps(about, indent=1))
-        if book is not None and found is None:
-            book.save(run)
+        if ranks.main:
+            run.mkdir(parents=True, exist_ok=True)
+            about = {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}
+            write_text(run / "config.json", json.dumps(about, indent=1))
+            if book is not None and found is None:
+                book.save(run)
     except OSError as e:
         raise OrnsteinError(f"cannot write to {run}: {e}. Choose another --out") from e
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         system = card.build(config)
         system.captions = book
-        loader = Loader(images, config.batch, seed, config.flip, workers=workers)
+        loader = Loader(images, config.batch, seed, config.flip, ranks.rank, ranks.world, workers=workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
         meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
         engine = Engine(
@@ -331,6 +334,7 @@ def _restore(found: Checkpoint) -> System:
     system.weights = {
         "hash": sha256(found.path / f"{part}.safetensors"),
         "path": found.path.name,
+        "ema": part == "ema",
         **{k: progress[k] for k in ("step", "seen") if k in progress},
         **found.meta.get("about", {}),
     }
