@@ -166,7 +166,9 @@ def test_verses(tmp_path: Path) -> None:
     module(verses.OLD, old, 3)
     module(verses.MODERN, new, 7)
     places = dict(verses.verses(tmp_path / verses.FOLDER / verses.OLD))
-    assert places["Gen.1.1"] == "And it was so 0.0." and places["Gen.40.3"] == "And it was so 39.2." and len(places) == 120
+    assert (
+        places["Gen.1.1"] == "And it was so 0.0." and places["Gen.40.3"] == "And it was so 39.2." and len(places) == 120
+    )
     tables = verses.convert(tmp_path)
     assert together(tables) == 80 and len(tables["test"]) % 2 == 0  # whole chapters
     table = tables["train"]
