@@ -38,6 +38,10 @@ class Tape:
 
     normal_like = next
 
+    def between(self, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """The noise of a step."""
+        return self.next(x)
+
 
 def first(shape: tuple[int, ...] = (2, 3, 4, 4)) -> Tensor:
     """The first noise."""

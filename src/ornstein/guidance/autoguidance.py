@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
-from ornstein.core.distributions import Dirac, Posterior
+from ornstein.core.distributions import Posterior
 from ornstein.core.errors import UsageError
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.guidance.branches import moved
 from ornstein.processes.base import Affine
 
 
@@ -44,7 +45,7 @@ class Autoguidance(Denoiser):
         d_1, d_0 = strong.mean, self.weak(x_t, t, cond).mean
         if d_0.shape != d_1.shape:
             raise UsageError(f"the weak model's samples have shape {tuple(d_0.shape[1:])}, not {tuple(d_1.shape[1:])}")
-        return Dirac(torch.where(inside, d_0 + self.scale * (d_1 - d_0), d_1))
+        return moved(strong, torch.where(inside, d_0 + self.scale * (d_1 - d_0), d_1))
 
 
 def check_same(a: Any, b: Any) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ornstein.core import cond as conditions
 from ornstein.core.cond import NO_COND, Cond
-from ornstein.core.distributions import Dirac, Posterior
+from ornstein.core.distributions import Dirac, Posterior, Ranged
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser
@@ -50,9 +50,12 @@ class Branched(Denoiser):
                 "a prompt), leave guidance out, or take one that needs none (Autoguidance, Perturbed)"
             )
         t2 = t if t.ndim == 0 else torch.cat([t, t])
-        both = self.denoiser(torch.cat([x_t, x_t]), t2, conditions.cat([cond, conditions.null(cond)])).mean
-        c, u = both.chunk(2)
-        return Dirac(torch.where(inside, self.combine(x_t, t, c, u), c))
+        both = self.denoiser(torch.cat([x_t, x_t]), t2, conditions.cat([cond, conditions.null(cond)]))
+        c, u = both.mean.chunk(2)
+        mean = torch.where(inside, self.combine(x_t, t, c, u), c)
+        if isinstance(both, Ranged):  # the learned variance is the conditional one
+            return Ranged(mean, both.var.chunk(2)[0], both.fraction.chunk(2)[0])
+        return Dirac(mean)
 
 
 def require_affine(what: str, denoiser: Denoiser) -> Affine:
@@ -61,6 +64,11 @@ def require_affine(what: str, denoiser: Denoiser) -> Affine:
     if not isinstance(process, Affine):
         raise CapabilityError(f"{what} needs an Affine process; {type(process).__name__} is not. Use CFG")
     return process
+
+
+def moved(posterior: Posterior, mean: Tensor) -> Posterior:
+    """Another mean with the learned variance of the law that it replaces, where there is one."""
+    return Ranged(mean, posterior.var, posterior.fraction) if isinstance(posterior, Ranged) else Dirac(mean)
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:

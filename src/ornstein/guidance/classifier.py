@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond
-from ornstein.core.distributions import Dirac, Posterior
+from ornstein.core.distributions import Posterior
 from ornstein.core.errors import UsageError
 from ornstein.core.shapes import expand, per_sample
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.guidance.branches import moved
 from ornstein.guidance.tilt import gradient_of, require_gaussian, tilted
 from ornstein.processes.base import GaussianProcess
 
@@ -44,7 +45,7 @@ class Classifier(Denoiser):
         if self.scale == 0:
             return posterior
         gradient = gradient_of(lambda x: self.log_prob(x, t, cond), x_t, "the classifier")
-        return Dirac(tilted(self.process, posterior.mean, t, self.scale * gradient))
+        return moved(posterior, tilted(self.process, posterior.mean, t, self.scale * gradient))
 
 
 def label_log_prob(network: nn.Module, time_scale: float = 1000.0) -> LogProb:

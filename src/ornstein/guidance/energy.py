@@ -8,10 +8,11 @@ from typing import Literal, final
 from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
-from ornstein.core.distributions import Dirac, Posterior
+from ornstein.core.distributions import Posterior
 from ornstein.core.errors import unknown
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.guidance.branches import moved
 from ornstein.guidance.tilt import gradient_of, require_gaussian, tilted
 from ornstein.processes.base import GaussianProcess
 
@@ -43,9 +44,10 @@ class Reward(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Posterior:
         t = expand(t, x_t)
-        mean = self.denoiser(x_t, t, cond).mean.detach()
+        posterior = self.denoiser(x_t, t, cond)
 
         def value(x: Tensor) -> Tensor:
             return self.reward(self.denoiser(x, t, cond).mean if self.at == "estimate" else x)
 
-        return Dirac(tilted(self.process, mean, t, self.scale * gradient_of(value, x_t, "the reward")))
+        gradient = gradient_of(value, x_t, "the reward")
+        return moved(posterior, tilted(self.process, posterior.mean, t, self.scale * gradient))

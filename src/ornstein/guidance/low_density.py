@@ -7,10 +7,11 @@ from typing import final
 from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
-from ornstein.core.distributions import Dirac, Posterior
+from ornstein.core.distributions import Posterior
 from ornstein.core.errors import UsageError
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.guidance.branches import moved
 from ornstein.guidance.classifier import LogProb
 from ornstein.guidance.tilt import gradient_of, require_gaussian, tilted, unit
 from ornstein.processes.base import GaussianProcess
@@ -48,4 +49,4 @@ class LowDensity(Denoiser):
         if self.real and (log_real := self.log_real) is not None:
             gradient = gradient_of(lambda x: log_real(x, t, cond), x_t, "the discriminator")
             mean = tilted(self.process, mean, t, self.real * unit(gradient))
-        return Dirac(mean) if self.away or self.real else posterior
+        return moved(posterior, mean) if self.away or self.real else posterior

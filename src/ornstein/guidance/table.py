@@ -26,6 +26,8 @@ class Setting:
     interval: tuple[float, float] = (0.0, 1.0)
     grid: Tensor | None = None
     """the sampler's times, for methods that depend on the step"""
+    rescale: float = 0.0
+    """share of the contrast that "cfg" takes back"""
     weak: Denoiser | None = None
     """the weaker model, for autoguidance"""
 
@@ -55,7 +57,7 @@ class Method:
 
 
 GUIDANCE: dict[str, Method] = {
-    "cfg": Method("classifier-free: u + scale (c - u)", lambda d, s: CFG(d, s.scale, s.interval)),
+    "cfg": Method("classifier-free: u + scale (c - u)", lambda d, s: CFG(d, s.scale, s.interval, s.rescale)),
     "rescale": Method(
         "classifier-free, noise rescaled to the conditional deviation",
         lambda d, s: RescaledCFG(d, s.scale, interval=s.interval),

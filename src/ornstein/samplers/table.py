@@ -12,14 +12,24 @@ from torch import Tensor
 
 from ornstein.core.errors import UsageError, suggest, unknown
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.samplers.adams import DEIS, LMS
 from ornstein.samplers.ancestral import Ancestral
 from ornstein.samplers.base import DenoisingSampler
 from ornstein.samplers.ddim import DDIM
+from ornstein.samplers.dpm_single import DPMSolver2, DPMSolver3, DPMSolverPP2S
 from ornstein.samplers.dpm_solver import DPMSolverPP2M
+from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
 from ornstein.samplers.euler import Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama
+from ornstein.samplers.flow_map import FlowMap
+from ornstein.samplers.flow_sde import FlowSDE
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
+from ornstein.samplers.pndm import IPNDM, PNDM
+from ornstein.samplers.renoise import Renoise
+from ornstein.samplers.runge_kutta import RK4, Midpoint
+from ornstein.samplers.self_conditioned import SelfConditioned
+from ornstein.samplers.unipc import UniPC
 
 SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "ancestral": Ancestral,
@@ -29,8 +39,27 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "edm_heun": EDMHeun,
     "dpmpp_2m": DPMSolverPP2M,
     "euler_maruyama": EulerMaruyama,
+    "midpoint": Midpoint,
+    "rk4": RK4,
+    "lms": LMS,
+    "deis": DEIS,
+    "pndm": PNDM,
+    "ipndm": IPNDM,
+    "dpm_solver_2": DPMSolver2,
+    "dpm_solver_3": DPMSolver3,
+    "dpmpp_2s": DPMSolverPP2S,
+    "dpmpp_3m": DPMSolverPP3M,
+    "unipc": UniPC,
+    "flow_sde": FlowSDE,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""
+
+LEARNED: dict[str, type[DenoisingSampler]] = {
+    "flow_map": FlowMap,
+    "renoise": Renoise,
+    "self_conditioned": SelfConditioned,
+}
+"""Samplers for denoisers that were trained to be jumped with; on any other they converge to nothing, so orders say nothing."""
 
 _ALIASES: dict[str, str] = {
     "ddpm": "ancestral",
@@ -62,7 +91,7 @@ class Choice:
     @property
     def kind(self) -> type[DenoisingSampler]:
         """The sampler's class."""
-        return SAMPLERS[self.name]
+        return {**SAMPLERS, **LEARNED}[self.name]
 
     def __call__(self, denoiser: Denoiser) -> DenoisingSampler:
         return self.kind(denoiser, **dict(self.options))
@@ -86,13 +115,14 @@ def get(name: str, *, grid: str | None = None, options: Mapping[str, Any] | None
     key = re.sub(r"[\s_-]+", " ", name.strip().lower())
     if key.endswith(" karras"):
         key, grid = key.removesuffix(" karras"), grid or "karras"
-    known = {re.sub(r"_", " ", n): n for n in SAMPLERS} | _ALIASES
+    table = {**SAMPLERS, **LEARNED}
+    known = {re.sub(r"_", " ", n): n for n in table} | _ALIASES
     if key not in known:
-        raise unknown("sampler", name, SAMPLERS)
+        raise unknown("sampler", name, table)
     if grid is not None:
         get_grid(grid)
     own = known[key]
-    allowed = [p for p in signature(SAMPLERS[own].__init__).parameters if p not in ("self", "denoiser")]
+    allowed = [p for p in signature(table[own].__init__).parameters if p not in ("self", "denoiser")]
     for option in options or {}:
         if option not in allowed:
             raise UsageError(f"sampler '{own}' has no option '{option}': {suggest(option, allowed)}")

@@ -26,6 +26,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", type=int, default=16, help="how many (default 16)")
     parser.add_argument("--label", help="a class name or number (default: the classes in turn)")
     parser.add_argument("--prompt", help="what to draw, for systems that read text")
+    parser.add_argument(
+        "--guidance-method",
+        help="cfg, rescale, apg, cfgpp, zero, autoguidance, perturbed_attention or skip_layer (default: the recipe's)",
+    )
+    parser.add_argument("--weak", help="the weaker model of autoguidance: a bundled model, a run or a checkpoint")
     parser.add_argument("--negative", help="what to keep away from, for systems that read text")
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or one .png for a grid"
@@ -40,11 +45,6 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--grid", help="uniform, quadratic, log_snr or karras (default: the recipe's)")
     parser.add_argument("--guidance", type=float, help="guidance scale, 1 is none (default: the recipe's)")
-    parser.add_argument(
-        "--guidance-method",
-        help="cfg, rescale, apg, cfgpp, zero, autoguidance, perturbed_attention or skip_layer (default: the recipe's)",
-    )
-    parser.add_argument("--weak", help="the weaker model of autoguidance: a bundled model, a run or a checkpoint")
     parser.add_argument("--seed", type=int, default=0, help="sample i depends on seed + i only (default 0)")
     parser.add_argument(
         "--batch", type=int, default=64, help="how many are drawn at once; changes no result (default 64)"
