@@ -12,14 +12,29 @@ from torch import Tensor
 
 from ornstein.core.errors import UsageError, suggest, unknown
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.samplers.adams import DEIS, LMS
+from ornstein.samplers.adaptive_rk import AdaptiveRK
 from ornstein.samplers.ancestral import Ancestral
 from ornstein.samplers.base import DenoisingSampler
+from ornstein.samplers.consistency import TCD, Consistency
 from ornstein.samplers.ddim import DDIM
+from ornstein.samplers.ddim_inversion import DDIMInversion
+from ornstein.samplers.dpm_adaptive import DPMAdaptive
+from ornstein.samplers.dpm_single import DPMSolver2, DPMSolver3, DPMSolverPP2S
 from ornstein.samplers.dpm_solver import DPMSolverPP2M
+from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
 from ornstein.samplers.euler import Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama
+from ornstein.samplers.flow_map import FlowMap
+from ornstein.samplers.flow_sde import FlowSDE
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
+from ornstein.samplers.paradigms import ParaDiGMS
+from ornstein.samplers.pndm import IPNDM, PNDM
+from ornstein.samplers.renoise import Renoise
+from ornstein.samplers.runge_kutta import RK4, Midpoint
+from ornstein.samplers.self_conditioned import SelfConditioned
+from ornstein.samplers.unipc import UniPC
 
 SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "ancestral": Ancestral,
@@ -29,8 +44,36 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "edm_heun": EDMHeun,
     "dpmpp_2m": DPMSolverPP2M,
     "euler_maruyama": EulerMaruyama,
+    "midpoint": Midpoint,
+    "rk4": RK4,
+    "lms": LMS,
+    "deis": DEIS,
+    "pndm": PNDM,
+    "ipndm": IPNDM,
+    "dpm_solver_2": DPMSolver2,
+    "dpm_solver_3": DPMSolver3,
+    "dpmpp_2s": DPMSolverPP2S,
+    "dpmpp_3m": DPMSolverPP3M,
+    "unipc": UniPC,
+    "flow_sde": FlowSDE,
+    "adaptive_rk": AdaptiveRK,
+    "dpm_adaptive": DPMAdaptive,
+    "paradigms": ParaDiGMS,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""
+
+ASCENDING: dict[str, type[DenoisingSampler]] = {"ddim_inversion": DDIMInversion}
+"""Those that go from data to noise: found by name, but no way to draw samples."""
+
+DISTILLED: dict[str, type[DenoisingSampler]] = {"lcm": Consistency, "tcd": TCD}
+"""Those for distilled models, whose answer is the end of the flow and not E[x_0 | x_t]."""
+
+LEARNED: dict[str, type[DenoisingSampler]] = {
+    "flow_map": FlowMap,
+    "renoise": Renoise,
+    "self_conditioned": SelfConditioned,
+}
+"""Samplers for denoisers that were trained to be jumped with; on any other they converge to nothing, so orders say nothing."""
 
 _ALIASES: dict[str, str] = {
     "ddpm": "ancestral",
@@ -48,7 +91,69 @@ _ALIASES: dict[str, str] = {
     "em": "euler_maruyama",
     "euler maruyama": "euler_maruyama",
     "eulermaruyama": "euler_maruyama",
+    "ddim inverse": "ddim_inversion",
+    "ddiminversescheduler": "ddim_inversion",
+    "sample euler": "ddim",
+    "k euler": "ddim",
+    "eulerdiscretescheduler": "ddim",
+    "edmeulerscheduler": "ddim",
+    "dpm solver 1": "ddim",
+    "sample heun": "edm_heun",
+    "k heun": "edm_heun",
+    "pndmscheduler": "pndm",
+    "ipndmscheduler": "ipndm",
+    "ipndm v": "lms",
+    "lmsdiscretescheduler": "lms",
+    "k lms": "lms",
+    "sample lms": "lms",
+    "dpm2": "dpm_solver_2",
+    "dpm 2": "dpm_solver_2",
+    "k dpm 2": "dpm_solver_2",
+    "sample dpm 2": "dpm_solver_2",
+    "kdpm2": "dpm_solver_2",
+    "kdpm2discretescheduler": "dpm_solver_2",
+    "dpm fast": "dpm_solver_3",
+    "dpm++ 2s": "dpmpp_2s",
+    "dpmsolver++ 2s": "dpmpp_2s",
+    "dpmsolversinglestep": "dpmpp_2s",
+    "dpmsolversinglestepscheduler": "dpmpp_2s",
+    "dpm++ 3m": "dpmpp_3m",
+    "dpmsolver++ 3m": "dpmpp_3m",
+    "dpm adaptive": "dpm_adaptive",
+    "sample dpm adaptive": "dpm_adaptive",
+    "uni pc": "unipc",
+    "unipcmultistepscheduler": "unipc",
+    "sample dpmpp 2m": "dpmpp_2m",
+    "edmdpmsolvermultistepscheduler": "dpmpp_2m",
+    "rk45": "adaptive_rk",
+    "dopri5": "adaptive_rk",
+    "deismultistepscheduler": "deis",
+    "ddimparallelscheduler": "paradigms",
+    "consistency": "lcm",
+    "lcmscheduler": "lcm",
+    "cmstochasticiterativescheduler": "lcm",
+    "tcdscheduler": "tcd",
 }
+
+_WITH_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "plms": ("pndm", {"start": "heun"}),
+    "uni pc bh1": ("unipc", {"variant": "bh1"}),
+    "uni pc bh2": ("unipc", {"variant": "bh2"}),
+    "deis tab": ("deis", {"variant": "tab"}),
+    "deis rhoab": ("deis", {"variant": "rhoab"}),
+}
+"""Spellings that say more than the method."""
+
+_GRID_SUFFIXES = {
+    " karras": "karras",
+    " exponential": "exponential",
+    " beta": "beta",
+    " sgm uniform": "sgm_uniform",
+    " kl optimal": "kl_optimal",
+    " align your steps": "align_your_steps",
+    " ays": "align_your_steps",
+}
+"""What A1111 and ComfyUI say after a sampler's name."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +167,7 @@ class Choice:
     @property
     def kind(self) -> type[DenoisingSampler]:
         """The sampler's class."""
-        return SAMPLERS[self.name]
+        return (SAMPLERS | ASCENDING | DISTILLED | LEARNED)[self.name]
 
     def __call__(self, denoiser: Denoiser) -> DenoisingSampler:
         return self.kind(denoiser, **dict(self.options))
@@ -84,16 +189,19 @@ def get(name: str, *, grid: str | None = None, options: Mapping[str, Any] | None
         UsageError: the name, the grid or an option is unknown (the nearest known one is named).
     """
     key = re.sub(r"[\s_-]+", " ", name.strip().lower())
-    if key.endswith(" karras"):
-        key, grid = key.removesuffix(" karras"), grid or "karras"
-    known = {re.sub(r"_", " ", n): n for n in SAMPLERS} | _ALIASES
-    if key not in known:
-        raise unknown("sampler", name, SAMPLERS)
+    for suffix, its_grid in _GRID_SUFFIXES.items():
+        if key.endswith(suffix):
+            key, grid = key.removesuffix(suffix), grid or its_grid
+    kinds = SAMPLERS | ASCENDING | DISTILLED | LEARNED
+    known = {re.sub(r"_", " ", n): n for n in kinds} | _ALIASES
+    own, preset = _WITH_OPTIONS.get(key, (known.get(key), {}))
+    if own is None:
+        raise unknown("sampler", name, kinds)
     if grid is not None:
         get_grid(grid)
-    own = known[key]
-    allowed = [p for p in signature(SAMPLERS[own].__init__).parameters if p not in ("self", "denoiser")]
-    for option in options or {}:
+    options = preset | dict(options or {})
+    allowed = [p for p in signature(kinds[own].__init__).parameters if p not in ("self", "denoiser")]
+    for option in options:
         if option not in allowed:
             raise UsageError(f"sampler '{own}' has no option '{option}': {suggest(option, allowed)}")
-    return Choice(own, grid, tuple(sorted((options or {}).items())))
+    return Choice(own, grid, tuple(sorted(options.items())))

@@ -93,6 +93,8 @@ def _work(args: argparse.Namespace, stack: ExitStack) -> Path:
 
 def _measure(args: argparse.Namespace, names: list[str], work: Path) -> tuple[Any, dict[str, Any]]:
     """The record over all seeds, and the images that it stands on, for the report."""
+    from ornstein.evaluation.bias import LEAST_SHARE
+    from ornstein.evaluation.registry import DEFAULT
     from ornstein.evaluation.sources import Chosen, spread
 
     system = open_system(args.what)
@@ -100,6 +102,12 @@ def _measure(args: argparse.Namespace, names: list[str], work: Path) -> tuple[An
     measured: Any = given if system is None else system
     channels, size, _ = measured.shape
     against = open_against(args, names, size, channels)
+    if against.images is not None and names == list(DEFAULT):
+        few = min(args.n, len(against.images), len(given) if system is None else args.n)
+        if few * LEAST_SHARE < against.extractor.dims:
+            # Nobody asked for it by name: a folder of a user's own may be small.
+            names.remove("fd")
+            say(f"warning: {few} images are too few for a Frechet distance, which is left out; kid has no bias")
     comparable = require_classifier(names, against.extractor, measured.classes, against.name)
     if system is not None and comparable and "label_agreement" not in names:
         names.append("label_agreement")
