@@ -111,7 +111,12 @@ def progressive_distillation(c: ProgressiveDistillationConfig = ProgressiveDisti
             if i + 1 < len(teachers):
                 objective = Averaged(objective, teachers[i + 1], denoiser, c.ema_half_life)
             fresh = OptimizerSpec(
-                lr=c.lr / 4, betas=(0.9, 0.99), warmup=0, decay="cosine", decay_steps=length, clip=c.clip or None
+                lr=c.lr / 4,
+                betas=(0.9, 0.99),
+                warmup=0,
+                decay="cosine",
+                decay_steps=max(length, 1),
+                clip=c.clip or None,
             )
             yield Stage(f"student-{steps}", data, [Update(objective, params, fresh)], length)
 
