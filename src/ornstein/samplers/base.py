@@ -18,7 +18,8 @@ from ornstein.core.rng import Random
 from ornstein.core.shapes import expand
 from ornstein.core.state import X, finite
 from ornstein.denoisers.denoiser import Denoiser
-from ornstein.processes.base import Process
+from ornstein.processes.base import Affine, Process
+from ornstein.samplers.levels import coordinates
 
 State = Any
 """What a sampler carries from step to step: a small tuple of tensors, or None. The sampler object itself holds none."""
@@ -29,10 +30,15 @@ class Sampler(ABC, Generic[X]):
 
     needs: ClassVar[type[Process[Any]]] = Process
     order: ClassVar[int] = 1
-    """Order of convergence in the step size (weak order for stochastic samplers); measured in the tests."""
+    """Order of convergence in the step size (weak order for stochastic samplers); measured in the tests.
+
+    0: the error comes to rest at that of moves within a step, which the grid does not shorten (Langevin moves of a fixed
+    size, restarts, a tolerance)."""
     evaluations: ClassVar[int] = 1
-    """Network calls per step; measured in the tests."""
+    """Network calls per inner step, with the default options; measured in the tests. 0: it depends on the data."""
     stochastic: ClassVar[bool] = False
+    linear: ClassVar[bool] = True
+    """Whether it is affine in x and in its draws when the denoiser is; False where steps adapt to the state."""
     ascends: bool = False
     """Whether it steps from data to prior, s > t: a learned forward path, one side of a bridge, an inversion."""
 
@@ -68,11 +74,19 @@ class Transition(Sampler[X]):
 class DenoisingSampler(Sampler[X]):
     """A sampler built on a denoiser; construction checks that the denoiser's process has the rung that is needed."""
 
+    single_level: ClassVar[bool] = False
+    """Whether it asks an Affine process at which time a noise level is reached: one level for all coordinates."""
+
     def __init__(self, denoiser: Denoiser[X]):
         if not isinstance(denoiser.process, self.needs):
             raise CapabilityError(
                 f"{type(self).__name__} needs a process that is {self.needs.__name__}; "
                 f"{type(denoiser.process).__name__} is not. {_would_do(denoiser.process)}"
+            )
+        if self.single_level and isinstance(denoiser.process, Affine) and coordinates(denoiser.process):
+            raise CapabilityError(
+                f"{type(self).__name__} needs the time of a noise level; in {type(denoiser.process).__name__} each coordinate "
+                "has a level of its own"
             )
         self.denoiser = denoiser
 
