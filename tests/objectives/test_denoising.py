@@ -13,6 +13,7 @@ from ornstein.core.errors import UsageError
 from ornstein.core.rng import Rng, Stream
 from ornstein.core.shapes import expand, mean_rest
 from ornstein.denoisers import X0, EDMScaling, Eps, LearnedRange, Preconditioned, V
+from ornstein.denoisers.consistency import ConsistencyScaling, TrigFlow
 from ornstein.objectives import Denoising, UniformTimes, Weight, min_snr, p2, uniform
 from ornstein.processes import VP
 from ornstein.testing import exact
@@ -32,7 +33,10 @@ class ExactNetwork(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor, cond: Cond = NO_COND) -> Tensor:
         process = self.problem.process
-        if isinstance(self.parametrization, EDMScaling):
+        if isinstance(self.parametrization, TrigFlow):
+            t = expand(process.time(-2 * (self.parametrization.sigma_data * noise.tan()).log()), x)
+            x = x * self.parametrization.sigma_data * self.parametrization.angle(process, t)[1]
+        elif isinstance(self.parametrization, EDMScaling | ConsistencyScaling):
             t = expand(process.time(-8 * noise), x)
             x = x * process.alpha(t) * ((8 * expand(noise, x)).exp() + self.parametrization.sigma_data**2).sqrt()
         else:

@@ -21,10 +21,12 @@ COMMANDS: dict[str, str] = {
     "show": "one recipe: paper, equations, config, claim",
     "cite": "BibTeX of a recipe",
     "train": "train a recipe on data",
+    "ema": "make an average of the weights of any width, after training",
     "sample": "draw samples from a bundled model or a run",
     "evaluate": "measure samples against data",
     "reproduce": "run a recipe's check and write its ledger row",
     "data": "list, fetch and show data sets",
+    "doctor": "what is wrong with data or a run, and what to do about it",
     "demo": "a tour in a few minutes: sample, train, measure, report",
     "env": "versions, threads, devices, folders",
 }

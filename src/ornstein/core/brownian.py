@@ -9,7 +9,7 @@ ones. Source: the virtual Brownian tree of Gaines & Lyons 1997 and of Li et al. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -31,13 +31,14 @@ class _Normals:
     def __init__(self) -> None:
         self._bits = np.random.Philox(key=0)
         self._generator = np.random.Generator(self._bits)
-        self._state = dict(self._bits.state)
+        self._state: dict[str, Any] = dict(self._bits.state)
 
     def __call__(self, seed: int, level: int, index: int, shape: Sequence[int]) -> np.ndarray:
         word = 2**64 - 1
         counter = np.array([0, index & word, level, 0], dtype=np.uint64)
         key = np.array([seed & word, 0x0B20_3141], dtype=np.uint64)
-        self._bits.state = {**self._state, "state": {"counter": counter, "key": key}}
+        state: Any = {**self._state, "state": {"counter": counter, "key": key}}
+        self._bits.state = state
         return np.asarray(self._generator.standard_normal(tuple(shape), np.float32), dtype=np.float64)
 
 
@@ -84,7 +85,7 @@ class Brownian(Rng):
         level, index, low, width = 0, 0, 0.0, 1.0
         while level < _DEEPEST and width > 2.0**-_DEPTH * low:
             level, width = level + 1, width / 2
-            middle = (left + right) / 2 + np.sqrt(width / 2) * self._normals(seed, level, index, shape)
+            middle: np.ndarray = (left + right) / 2 + np.sqrt(width / 2) * self._normals(seed, level, index, shape)
             if t == low + width:
                 return middle
             if t < low + width:

@@ -142,7 +142,7 @@ def curve_svg(curve: Curve, width: int = 720, height: int = 260) -> str:
         _, py = place(x0, y)
         value = 10**y if curve.log else y
         anchor = "start" if share == 0 else "end" if share == 1 else "middle"
-        marks.append(f"<text x='{px:.0f}' y='{height - bottom + 16}' text-anchor='{anchor}'>{x:,.0f}</text>")
+        marks.append(f"<text x='{px:.0f}' y='{height - bottom + 16}' text-anchor='{anchor}'>{_tick(x, x1 - x0)}</text>")
         marks.append(f"<text x='{left - 8}' y='{py + 4:.0f}' text-anchor='end'>{value:.3g}</text>")
         marks.append(f"<line class='axis' x1='{left}' x2='{width - right}' y1='{py:.1f}' y2='{py:.1f}'/>")
     labels = (
@@ -151,6 +151,11 @@ def curve_svg(curve: Curve, width: int = 720, height: int = 260) -> str:
     )
     drawn = "".join(marks) + labels + f"<polyline class='curve' points='{line}'/>"
     return f"<svg viewBox='0 0 {width} {height}' role='img'>{drawn}</svg>"
+
+
+def _tick(value: float, span: float) -> str:
+    """Whole numbers over long axes, three digits over short ones."""
+    return f"{value:,.0f}" if span >= 10 else f"{value:.3g}"
 
 
 def provenance_table(about: Mapping[str, Any], caption: str = "How this was made") -> Table:

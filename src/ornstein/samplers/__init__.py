@@ -10,8 +10,12 @@ from ornstein.samplers.ddim import DDIM as DDIM
 from ornstein.samplers.dpm_solver import DPMSolverPP2M as DPMSolverPP2M
 from ornstein.samplers.euler import Euler as Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama as EulerMaruyama
+from ornstein.samplers.flow_map import FlowMap as FlowMap
+from ornstein.samplers.flow_sde import FlowSDE as FlowSDE
 from ornstein.samplers.heun import EDMHeun as EDMHeun
 from ornstein.samplers.heun import Heun as Heun
+from ornstein.samplers.renoise import Renoise as Renoise
+from ornstein.samplers.table import LEARNED as LEARNED
 from ornstein.samplers.table import SAMPLERS as SAMPLERS
 from ornstein.samplers.table import Choice as Choice
 from ornstein.samplers.table import get as get

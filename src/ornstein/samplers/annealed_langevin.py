@@ -40,7 +40,7 @@ def langevin_step(ratio: float, moves: int) -> float:
 
 @final
 class AnnealedLangevin(DenoisingSampler):
-    r"""y keeps its value when the level falls from t to s; then ``moves`` times x <- x + h score + sqrt(2h) z, h = step sigma_s^2.
+    r"""y keeps its value when the level falls to s; then ``moves`` times x <- x + h score + sqrt(2h) z, h = step sigma_s^2.
 
     y = x/alpha. NCSN: step 0.1, 100 moves, 10 levels (Song & Ermon 2019, 1907.05600, algorithm 1, whose alpha_i is 2h).
     NCSNv2: a step by :func:`langevin_step`, few moves, many levels (2006.09011, algorithm 1); the default is its setting for

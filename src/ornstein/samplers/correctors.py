@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import ClassVar, Literal, final
 
 import torch
 from torch import Tensor
@@ -25,8 +25,16 @@ from ornstein.processes.base import GaussianProcess
 class Corrector(ABC):
     """Moves at a fixed time that leave its law unchanged, exactly or nearly."""
 
+    density: ClassVar[bool] = False
+    """Whether the moves ask for the density."""
+
     def check(self, denoiser: Denoiser) -> None:
         """Refuse a denoiser that lacks what the moves need."""
+        if self.density and not isinstance(denoiser, Density):
+            raise CapabilityError(
+                f"{type(self).__name__} accepts and rejects by the density, which {type(denoiser).__name__} does not know: "
+                "give a denoiser with log_density(x_t, t, cond), or use Langevin()"
+            )
 
     @property
     @abstractmethod
@@ -34,9 +42,7 @@ class Corrector(ABC):
         """Network calls of one run."""
 
     @abstractmethod
-    def run(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, Tensor]:
+    def run(self, denoiser: Denoiser, x: Tensor, t: Tensor, rng: Random, cond: Cond = NO_COND) -> tuple[Tensor, Tensor]:
         """The moved state, and the mean chance of acceptance ``[B]`` (1 where nothing is rejected)."""
 
 
@@ -58,14 +64,6 @@ def _at_least_one(moves: int) -> None:
         raise UsageError(f"a corrector makes at least 1 move, got {moves}")
 
 
-def _density(denoiser: Denoiser, corrector: str) -> None:
-    if not isinstance(denoiser, Density):
-        raise CapabilityError(
-            f"{corrector} accepts and rejects by the density, which {type(denoiser).__name__} does not know: give a denoiser "
-            "with log_density(x_t, t, cond), or use Langevin()"
-        )
-
-
 @final
 @dataclass(frozen=True)
 class Langevin(Corrector):
@@ -82,7 +80,7 @@ class Langevin(Corrector):
 
     def __post_init__(self) -> None:
         _at_least_one(self.moves)
-        if not 0 < self.snr:
+        if not self.snr > 0:
             raise UsageError(f"the signal-to-noise ratio of Langevin moves must be positive, got {self.snr}")
         if self.rule not in ("level", "norm"):
             raise UsageError(f"rule must be 'level' or 'norm', got '{self.rule}'")
@@ -91,9 +89,7 @@ class Langevin(Corrector):
     def evaluations(self) -> int:
         return self.moves
 
-    def run(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, Tensor]:
+    def run(self, denoiser: Denoiser, x: Tensor, t: Tensor, rng: Random, cond: Cond = NO_COND) -> tuple[Tensor, Tensor]:
         sigma = _noise_level(denoiser, x, t)
         for _ in range(self.moves):
             score, z = _score(denoiser, x, t, cond), rng.normal_like(x)
@@ -123,6 +119,7 @@ class MALA(Corrector):
     Roberts & Tweedie 1996; Du et al. 2023, 2302.11552.
     """
 
+    density: ClassVar[bool] = True
     step: float = 0.1
     moves: int = 2
 
@@ -135,12 +132,7 @@ class MALA(Corrector):
     def evaluations(self) -> int:
         return self.moves + 1
 
-    def check(self, denoiser: Denoiser) -> None:
-        _density(denoiser, "MALA")
-
-    def run(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, Tensor]:
+    def run(self, denoiser: Denoiser, x: Tensor, t: Tensor, rng: Random, cond: Cond = NO_COND) -> tuple[Tensor, Tensor]:
         assert isinstance(denoiser, Density)
         h = self.step * _noise_level(denoiser, x, t) ** 2
         score, log = _score(denoiser, x, t, cond), denoiser.log_density(x, t, cond)
@@ -166,6 +158,7 @@ class HMC(Corrector):
     biased at the second order of the step. Neal 2011; Du et al. 2023, 2302.11552.
     """
 
+    density: ClassVar[bool] = True
     step: float = 0.5
     leaps: int = 3
     moves: int = 1
@@ -184,11 +177,9 @@ class HMC(Corrector):
 
     def check(self, denoiser: Denoiser) -> None:
         if self.accept:
-            _density(denoiser, "HMC")
+            Corrector.check(self, denoiser)
 
-    def run(
-        self, denoiser: Denoiser, x: Tensor, t: Tensor, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, Tensor]:
+    def run(self, denoiser: Denoiser, x: Tensor, t: Tensor, rng: Random, cond: Cond = NO_COND) -> tuple[Tensor, Tensor]:
         e = self.step * _noise_level(denoiser, x, t)
         score = _score(denoiser, x, t, cond)
         total = torch.zeros(x.shape[0], dtype=torch.float64, device=x.device)

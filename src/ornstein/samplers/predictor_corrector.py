@@ -15,6 +15,8 @@ from ornstein.samplers.base import DenoisingSampler, State
 from ornstein.samplers.correctors import Corrector, Langevin
 from ornstein.samplers.reverse_diffusion import ReverseDiffusion
 
+_LANGEVIN = Langevin()
+
 
 @final
 class PredictorCorrector(DenoisingSampler):
@@ -35,7 +37,7 @@ class PredictorCorrector(DenoisingSampler):
         self,
         denoiser: Denoiser,
         predictor: Callable[[Denoiser], DenoisingSampler] = ReverseDiffusion,
-        corrector: Corrector = Langevin(),
+        corrector: Corrector = _LANGEVIN,
     ):
         super().__init__(denoiser)
         corrector.check(denoiser)

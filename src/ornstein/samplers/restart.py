@@ -34,14 +34,12 @@ class Interval:
         if not 0 < self.low < self.high:
             raise UsageError(f"a restart interval needs 0 < low < high, got {self.low} and {self.high}")
         if self.repeats < 0 or self.steps < 1:
-            raise UsageError(
-                f"a restart interval has repeats >= 0 and steps >= 1, got {self.repeats} and {self.steps}"
-            )
+            raise UsageError(f"a restart interval has repeats >= 0 and steps >= 1, got {self.repeats} and {self.steps}")
 
 
 @final
 class Restart(DenoisingSampler):
-    r"""A step of ``solver``; where it crosses an interval's ``low``, ``repeats`` times: noise up to ``high``, the flow down again.
+    r"""A step of ``solver``; where it crosses an interval's ``low``, ``repeats`` times: noise up to ``high``, the flow down.
 
     The noise contracts the errors of all earlier steps as an SDE does, while each way down has the accuracy of the flow.
     Raising the noise, x_high ~ q(x_high | x_s), is exact in law. The ways down have Karras's spacing and a number of steps
@@ -86,7 +84,9 @@ class Restart(DenoisingSampler):
             rows = per_sample(crossed, x_s.shape[0])
             for _ in range(interval.repeats if bool(rows.any()) else 0):
                 again = torch.where(crossed, high, t)
-                x = torch.where(crossed, noised(p, x_s, s, torch.where(crossed, high, s), rng.normal_where(x_s, rows)), x_t)
+                x = torch.where(
+                    crossed, noised(p, x_s, s, torch.where(crossed, high, s), rng.normal_where(x_s, rows)), x_t
+                )
                 x_s = torch.where(crossed, self._down(x, again, s, interval.steps, rng, cond), x_s)
                 state = self.solver.init(x_s, s)
         return x_s, state

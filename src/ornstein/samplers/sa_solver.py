@@ -71,7 +71,9 @@ class SASolver(DenoisingSampler):
         if tau < 0:
             raise UsageError(f"tau, the strength of the noise, must be >= 0, got {tau}")
         if not 1 <= predictor <= 4 or not 0 <= corrector <= 4:
-            raise UsageError(f"predictor has an order in 1 .. 4, corrector in 0 (none) .. 4; got {predictor}, {corrector}")
+            raise UsageError(
+                f"predictor has an order in 1 .. 4, corrector in 0 (none) .. 4; got {predictor}, {corrector}"
+            )
         if not 0 <= between[0] <= between[1] <= 1:
             raise UsageError(f"between is an interval of times in [0, 1], got {between[0]:g} to {between[1]:g}")
         self.tau, self.predictor, self.corrector = tau, predictor, corrector

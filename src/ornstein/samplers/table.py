@@ -12,14 +12,32 @@ from torch import Tensor
 
 from ornstein.core.errors import UsageError, suggest, unknown
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.samplers.adams import DEIS, LMS
+from ornstein.samplers.adaptive_sde import AdaptiveSDE
 from ornstein.samplers.ancestral import Ancestral
+from ornstein.samplers.ancestral_second_order import DPM2Ancestral, DPMPP2SAncestral
+from ornstein.samplers.annealed_langevin import AnnealedLangevin
 from ornstein.samplers.base import DenoisingSampler
+from ornstein.samplers.consistent_annealed import ConsistentAnnealed
 from ornstein.samplers.ddim import DDIM
+from ornstein.samplers.dpm_sde import DPMPP2MSDE, DPMPP3MSDE, DPMPPSDE
+from ornstein.samplers.dpm_single import DPMSolver2, DPMSolver3, DPMSolverPP2S
 from ornstein.samplers.dpm_solver import DPMSolverPP2M
+from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
 from ornstein.samplers.euler import Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama
+from ornstein.samplers.flow_map import FlowMap
+from ornstein.samplers.flow_sde import FlowSDE
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
+from ornstein.samplers.pndm import IPNDM, PNDM
+from ornstein.samplers.predictor_corrector import PredictorCorrector
+from ornstein.samplers.renoise import Renoise
+from ornstein.samplers.restart import Restart
+from ornstein.samplers.reverse_diffusion import ReverseDiffusion
+from ornstein.samplers.runge_kutta import RK4, Midpoint
+from ornstein.samplers.sa_solver import SASolver
+from ornstein.samplers.unipc import UniPC
 
 SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "ancestral": Ancestral,
@@ -29,8 +47,38 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "edm_heun": EDMHeun,
     "dpmpp_2m": DPMSolverPP2M,
     "euler_maruyama": EulerMaruyama,
+    "midpoint": Midpoint,
+    "rk4": RK4,
+    "lms": LMS,
+    "deis": DEIS,
+    "pndm": PNDM,
+    "ipndm": IPNDM,
+    "dpm_solver_2": DPMSolver2,
+    "dpm_solver_3": DPMSolver3,
+    "dpmpp_2s": DPMSolverPP2S,
+    "dpmpp_3m": DPMSolverPP3M,
+    "unipc": UniPC,
+    "flow_sde": FlowSDE,
+    "reverse_diffusion": ReverseDiffusion,
+    "predictor_corrector": PredictorCorrector,
+    "annealed_langevin": AnnealedLangevin,
+    "consistent_annealed": ConsistentAnnealed,
+    "dpmpp_2s_ancestral": DPMPP2SAncestral,
+    "dpm_2_ancestral": DPM2Ancestral,
+    "dpmpp_sde": DPMPPSDE,
+    "dpmpp_2m_sde": DPMPP2MSDE,
+    "dpmpp_3m_sde": DPMPP3MSDE,
+    "sa_solver": SASolver,
+    "restart": Restart,
+    "adaptive_sde": AdaptiveSDE,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""
+
+LEARNED: dict[str, type[DenoisingSampler]] = {
+    "flow_map": FlowMap,
+    "renoise": Renoise,
+}
+"""Samplers for denoisers that were trained to be jumped with; on any other they converge to nothing, so orders say nothing."""
 
 _ALIASES: dict[str, str] = {
     "ddpm": "ancestral",
@@ -62,7 +110,7 @@ class Choice:
     @property
     def kind(self) -> type[DenoisingSampler]:
         """The sampler's class."""
-        return SAMPLERS[self.name]
+        return {**SAMPLERS, **LEARNED}[self.name]
 
     def __call__(self, denoiser: Denoiser) -> DenoisingSampler:
         return self.kind(denoiser, **dict(self.options))
@@ -86,13 +134,14 @@ def get(name: str, *, grid: str | None = None, options: Mapping[str, Any] | None
     key = re.sub(r"[\s_-]+", " ", name.strip().lower())
     if key.endswith(" karras"):
         key, grid = key.removesuffix(" karras"), grid or "karras"
-    known = {re.sub(r"_", " ", n): n for n in SAMPLERS} | _ALIASES
+    table = {**SAMPLERS, **LEARNED}
+    known = {re.sub(r"_", " ", n): n for n in table} | _ALIASES
     if key not in known:
-        raise unknown("sampler", name, SAMPLERS)
+        raise unknown("sampler", name, table)
     if grid is not None:
         get_grid(grid)
     own = known[key]
-    allowed = [p for p in signature(SAMPLERS[own].__init__).parameters if p not in ("self", "denoiser")]
+    allowed = [p for p in signature(table[own].__init__).parameters if p not in ("self", "denoiser")]
     for option in options or {}:
         if option not in allowed:
             raise UsageError(f"sampler '{own}' has no option '{option}': {suggest(option, allowed)}")
