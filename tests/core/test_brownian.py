@@ -20,7 +20,7 @@ def increments(rng: Brownian, times: list[float], shape: tuple[int, ...] = (3,))
     """W over each step of a decreasing list of times, not normalised."""
     x = torch.zeros(len(rng), *shape, dtype=torch.float64)
     return [
-        rng.between(x, torch.tensor(t, dtype=torch.float64), torch.tensor(s, dtype=torch.float64)) * (t - s) ** 0.5
+        rng.between(x, *torch.tensor([t, s], dtype=torch.float64)) * (t - s) ** 0.5
         for t, s in pairwise(times)
     ]
 
@@ -45,7 +45,7 @@ def test_the_law_is_that_of_brownian_motion() -> None:
     path, x = Brownian([5]), torch.zeros(1, 40_000, dtype=torch.float64)
     z = torch.stack(
         [
-            path.between(x, torch.tensor(t, dtype=torch.float64), torch.tensor(s, dtype=torch.float64))[0]
+            path.between(x, *torch.tensor([t, s], dtype=torch.float64))[0]
             for t, s in pairwise(times)
         ]
     )

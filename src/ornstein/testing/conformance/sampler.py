@@ -65,7 +65,12 @@ def _run(sampler: DenoisingSampler, problem: Problem, seeds: Sequence[int], grid
 
 
 def _fits(kind: Kind, process: Process) -> bool:
-    return isinstance(process, kind.needs)
+    return isinstance(process, kind.needs) and not _many_levels(kind, process)
+
+
+def _many_levels(kind: Kind, process: Process) -> bool:
+    """Whether the sampler asks for the time of a noise level, where each coordinate has its own."""
+    return kind.single_level and isinstance(process, Affine) and bool(coordinates(process))
 
 
 def check_order(kind: Kind, process: Process) -> None:
@@ -290,7 +295,10 @@ def check_capability(kind: Kind, process: Process) -> None:
         try:
             kind(_Fixed(other))
         except CapabilityError as error:
-            for word in (kind.__name__, kind.needs.__name__, type(other).__name__, *fit):
+            words = (kind.__name__, type(other).__name__)
+            if not isinstance(other, kind.needs):
+                words = (*words, kind.needs.__name__, *fit)
+            for word in words:
                 require(word in str(error), f"{_title(kind, other)}: the error does not name '{word}': {error}")
         else:
             raise AssertionError(
