@@ -29,6 +29,7 @@ MODULES = (
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
+    "ornstein.recipes.images.progressive_distillation",
     "ornstein.recipes.images.rectified_flow",
     "ornstein.recipes.images.shortcut",
     "ornstein.recipes.images.improved_ddpm",

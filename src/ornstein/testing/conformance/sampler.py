@@ -65,10 +65,12 @@ def _run(sampler: DenoisingSampler, problem: Problem, seeds: Sequence[int], grid
 
 
 def _fits(kind: Kind, process: Process) -> bool:
-    """Whether its constructor takes the process."""
-    if kind.single_level and isinstance(process, Affine) and coordinates(process):
-        return False
-    return isinstance(process, kind.needs)
+    return isinstance(process, kind.needs) and not _many_levels(kind, process)
+
+
+def _many_levels(kind: Kind, process: Process) -> bool:
+    """Whether the sampler asks for the time of a noise level, where each coordinate has its own."""
+    return kind.single_level and isinstance(process, Affine) and bool(coordinates(process))
 
 
 def check_order(kind: Kind, process: Process) -> None:
