@@ -1,12 +1,23 @@
 """Samplers: what moves a state from time t to an earlier time s; one file each, one loop for all."""
 
+from ornstein.samplers.adaptive_sde import AdaptiveSDE as AdaptiveSDE
 from ornstein.samplers.ancestral import Ancestral as Ancestral
+from ornstein.samplers.ancestral_second_order import DPM2Ancestral as DPM2Ancestral
+from ornstein.samplers.ancestral_second_order import DPMPP2SAncestral as DPMPP2SAncestral
+from ornstein.samplers.annealed_langevin import AnnealedLangevin as AnnealedLangevin
 from ornstein.samplers.base import DenoisingSampler as DenoisingSampler
 from ornstein.samplers.base import Sampler as Sampler
 from ornstein.samplers.base import Step as Step
 from ornstein.samplers.base import Transition as Transition
 from ornstein.samplers.base import simulate as simulate
+from ornstein.samplers.consistent_annealed import ConsistentAnnealed as ConsistentAnnealed
+from ornstein.samplers.correctors import HMC as HMC
+from ornstein.samplers.correctors import MALA as MALA
+from ornstein.samplers.correctors import Langevin as Langevin
 from ornstein.samplers.ddim import DDIM as DDIM
+from ornstein.samplers.dpm_sde import DPMPP2MSDE as DPMPP2MSDE
+from ornstein.samplers.dpm_sde import DPMPP3MSDE as DPMPP3MSDE
+from ornstein.samplers.dpm_sde import DPMPPSDE as DPMPPSDE
 from ornstein.samplers.dpm_solver import DPMSolverPP2M as DPMSolverPP2M
 from ornstein.samplers.euler import Euler as Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama as EulerMaruyama
@@ -14,7 +25,12 @@ from ornstein.samplers.flow_map import FlowMap as FlowMap
 from ornstein.samplers.flow_sde import FlowSDE as FlowSDE
 from ornstein.samplers.heun import EDMHeun as EDMHeun
 from ornstein.samplers.heun import Heun as Heun
+from ornstein.samplers.predictor_corrector import PredictorCorrector as PredictorCorrector
 from ornstein.samplers.renoise import Renoise as Renoise
+from ornstein.samplers.restart import Interval as Interval
+from ornstein.samplers.restart import Restart as Restart
+from ornstein.samplers.reverse_diffusion import ReverseDiffusion as ReverseDiffusion
+from ornstein.samplers.sa_solver import SASolver as SASolver
 from ornstein.samplers.table import LEARNED as LEARNED
 from ornstein.samplers.table import SAMPLERS as SAMPLERS
 from ornstein.samplers.table import Choice as Choice

@@ -96,7 +96,37 @@ _ALIASES: dict[str, str] = {
     "em": "euler_maruyama",
     "euler maruyama": "euler_maruyama",
     "eulermaruyama": "euler_maruyama",
+    "dpm++ sde": "dpmpp_sde",
+    "dpmpp sde gpu": "dpmpp_sde",
+    "dpmsolversdescheduler": "dpmpp_sde",
+    "dpm++ 2m sde": "dpmpp_2m_sde",
+    "dpmpp 2m sde gpu": "dpmpp_2m_sde",
+    "sde dpmsolver++": "dpmpp_2m_sde",
+    "dpm++ 3m sde": "dpmpp_3m_sde",
+    "dpmpp 3m sde gpu": "dpmpp_3m_sde",
+    "dpm++ 2s a": "dpmpp_2s_ancestral",
+    "dpm++ 2s ancestral": "dpmpp_2s_ancestral",
+    "dpm2 a": "dpm_2_ancestral",
+    "dpm2 ancestral": "dpm_2_ancestral",
+    "kdpm2ancestraldiscretescheduler": "dpm_2_ancestral",
+    "sasolverscheduler": "sa_solver",
+    "scoresdevescheduler": "predictor_corrector",
+    "pc": "predictor_corrector",
+    "ncsn": "annealed_langevin",
+    "ncsnv2": "annealed_langevin",
+    "ald": "annealed_langevin",
+    "cas": "consistent_annealed",
+    "gotta go fast": "adaptive_sde",
 }
+
+_PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "euler a": ("ddim", {"eta": 1.0}),
+    "euler ancestral": ("ddim", {"eta": 1.0}),
+    "eulerancestraldiscretescheduler": ("ddim", {"eta": 1.0}),
+    "dpm++ 2m sde heun": ("dpmpp_2m_sde", {"solver": "heun"}),
+    "dpmpp 2m sde heun": ("dpmpp_2m_sde", {"solver": "heun"}),
+}
+"""Names that mean one of ours with options. Euler's ancestral step is DDIM's with eta = 1, on every process."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +165,7 @@ def get(name: str, *, grid: str | None = None, options: Mapping[str, Any] | None
     if key.endswith(" karras"):
         key, grid = key.removesuffix(" karras"), grid or "karras"
     table = {**SAMPLERS, **LEARNED}
-    known = {re.sub(r"_", " ", n): n for n in table} | _ALIASES
+    known = {re.sub(r"_", " ", n): n for n in table} | _ALIASES | {n: own for n, (own, _) in _PRESETS.items()}
     if key not in known:
         raise unknown("sampler", name, table)
     if grid is not None:
@@ -145,4 +175,5 @@ def get(name: str, *, grid: str | None = None, options: Mapping[str, Any] | None
     for option in options or {}:
         if option not in allowed:
             raise UsageError(f"sampler '{own}' has no option '{option}': {suggest(option, allowed)}")
-    return Choice(own, grid, tuple(sorted((options or {}).items())))
+    preset = _PRESETS[key][1] if key in _PRESETS else {}
+    return Choice(own, grid, tuple(sorted({**preset, **(options or {})}.items())))
