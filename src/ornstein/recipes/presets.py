@@ -109,6 +109,25 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED_DIT | {"width": 144},
         ),
     },
+    "vdm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"widths": (128,), "blocks": 32, "dropout": 0.1, "lr": 2e-4, "steps": 10_000_000, "schedule_width": 1024}
+            | {"ema_half_life": 887_000, "sampling_steps": 1000, "precision": "fp32"},
+            "Kingma et al. 2021, appendix B: 32 levels of 128 channels without down-sampling; blocks of another family here",
+            reduced=_REDUCED | {"blocks": 2},
+        ),
+    },
+    "edm2": {
+        "imagenet512-xs": Preset(
+            _LATENTS
+            | {"size": 64, "patch": 1, "widths": (128, 256, 384, 512), "blocks": 3, "attention": (2, 3), "batch": 2048}
+            | {"lr": 1.2e-2, "decay_steps": 70_000, "steps": 1_048_576, "clip": 0.0, "warmup": 4883},
+            "Karras et al. 2024, table 2, EDM2-XS on latents of 64 x 64 x 4",
+            125e6,
+            reduced={"size": 8, "channels": 3, "batch": 2, "widths": (32, 64, 64, 64)},
+        ),
+    },
     "edm": {
         "cifar10": Preset(
             _CIFAR
@@ -125,6 +144,40 @@ PRESETS: dict[str, dict[str, Preset]] = {
             "Tong et al. 2024, appendix E: the network of DDPM on CIFAR-10",
             35.7e6,
             reduced=_REDUCED,
+        ),
+    },
+    "analog-bits": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.3, "lr": 1e-4, "steps": 1_500_000, "ema_half_life": 887_000}
+            | {"bits": 8, "sampling_steps": 100},
+            "Chen et al. 2023, appendix D: three levels of 256 channels with three blocks each",
+            reduced=_REDUCED,
+        ),
+    },
+    "blur-diffusion": {
+        "lsun64": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "size": 64, "dropout": 0.0, "lr": 5e-5, "batch": 32, "steps": 1_000_000}
+            | {"sampling_steps": 1000, "ema_half_life": 222_000},
+            "Lee et al. 2022, section 5: 64 x 64, learning rate 5e-5; the network of DDPM",
+            reduced={"size": 8, "batch": 2},
+        ),
+    },
+    "non-uniform-diffusion": {
+        "128": Preset(
+            {
+                "size": 128,
+                "channels": 3,
+                "batch": 32,
+                "patch": 1,
+                "widths": (128, 256, 256, 256),
+                "blocks": 4,
+                "warmup": 5000,
+            }
+            | {"lr": 2e-4, "steps": 500_000, "ema_half_life": 222_000},
+            "Batzolis et al. 2022, section 5: 128 x 128; a network of the width of NCSN++",
+            reduced={"size": 16, "batch": 2},
         ),
     },
     "d3pm": {

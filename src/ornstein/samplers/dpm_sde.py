@@ -107,10 +107,10 @@ class DPMPP2MSDE(MultistepSDE):
 class DPMPP3MSDE(MultistepSDE):
     r"""DPM-Solver++ 3M SDE: the parabola through three values of x_0; the second step is 2M's with the straight line.
 
-    With d_1 and d_2 its first two derivatives at t in units of h, adds alpha_s (phi_2 d_1 - phi_3 d_2), phi_2 = 1 -
-    (1 - e^{-kh})/(kh), phi_3 = phi_2/(kh) - 1/2. Released
-    implementations halve the last term, ``curvature=0.5``, as in 3M without noise. Third order for the flow (eta = 0); with noise x_0 changes within a step by
-    what no former value tells, and the weak order is 2.
+    With d_1 and d_2 its first two derivatives at t in units of h, adds alpha_s (phi_2 d_1 + phi_3 d_2), phi_2 = 1 -
+    (1 - e^{-kh})/(kh), phi_3 = 1/2 - phi_2/(kh). Released implementations halve the last term, ``curvature=0.5``, as in 3M
+    without noise. Third order for the flow (eta = 0); with noise x_0 changes within a step by what no former value tells, and
+    the weak order is 2.
     """
 
     history: ClassVar[int] = 2
@@ -128,9 +128,9 @@ class DPMPP3MSDE(MultistepSDE):
         if len(levels) == 2:
             return [phi_2 / r0]
         r1 = (levels[1] - levels[2]) / h
-        phi_3 = phi_2 / kh - 0.5
+        phi_3 = 0.5 - phi_2 / kh
         # d_1 = D_0 + (D_0 - D_1) r0/(r0 + r1) and d_2 = 2 (D_0 - D_1)/(r0 + r1), D the divided differences.
-        bend = (phi_2 * r0 - 2 * self.curvature * phi_3) / (r0 + r1)
+        bend = (phi_2 * r0 + 2 * self.curvature * phi_3) / (r0 + r1)
         return [(phi_2 + bend) / r0, -bend / r1]
 
 

@@ -65,12 +65,10 @@ def _run(sampler: DenoisingSampler, problem: Problem, seeds: Sequence[int], grid
 
 
 def _fits(kind: Kind, process: Process) -> bool:
-    return isinstance(process, kind.needs) and not _many_levels(kind, process)
-
-
-def _many_levels(kind: Kind, process: Process) -> bool:
-    """Whether the sampler asks for the time of a noise level, where each coordinate has its own."""
-    return kind.single_level and isinstance(process, Affine) and bool(coordinates(process))
+    """Whether its constructor takes the process."""
+    if kind.single_level and isinstance(process, Affine) and coordinates(process):
+        return False
+    return isinstance(process, kind.needs)
 
 
 def check_order(kind: Kind, process: Process) -> None:
@@ -138,7 +136,7 @@ def check_draws(kind: Kind, process: Process) -> None:
     problem = problem_on(process)
     n = 800
     sampler = kind(problem.denoiser)
-    steps = 24 if isinstance(process, CategoricalProcess) else 96
+    steps = 24 if isinstance(process, CategoricalProcess) or kind.order == 0 else 96
     grid = fine_grid(sampler, problem, steps)
     got, data = _run(sampler, problem, range(n), grid), problem.sample(Rng(range(n, 2 * n)), n)
     if isinstance(process, CategoricalProcess):
@@ -298,16 +296,18 @@ def check_capability(kind: Kind, process: Process) -> None:
         if _fits(kind, other):
             kind(_Fixed(other))
             continue
+        if isinstance(other, kind.needs):
+            _refuses(kind, other, (kind.__name__, type(other).__name__, "level"))
+            continue
         fit = [key for key, cls in SAMPLERS.items() if isinstance(other, cls.needs)]
-        try:
-            kind(_Fixed(other))
-        except CapabilityError as error:
-            words = (kind.__name__, type(other).__name__)
-            if not isinstance(other, kind.needs):
-                words = (*words, kind.needs.__name__, *fit)
-            for word in words:
-                require(word in str(error), f"{_title(kind, other)}: the error does not name '{word}': {error}")
-        else:
-            raise AssertionError(
-                f"{_title(kind, other)}: needs {kind.needs.__name__}, yet no CapabilityError was raised"
-            )
+        _refuses(kind, other, (kind.__name__, kind.needs.__name__, type(other).__name__, *fit))
+
+
+def _refuses(kind: Kind, process: Process, words: Sequence[str]) -> None:
+    try:
+        kind(_Fixed(process))
+    except CapabilityError as error:
+        for word in words:
+            require(word in str(error), f"{_title(kind, process)}: the error does not name '{word}': {error}")
+    else:
+        raise AssertionError(f"{_title(kind, process)}: cannot be used with it, yet no CapabilityError was raised")
