@@ -154,6 +154,27 @@ _ALIASES: dict[str, str] = {
     "lcmscheduler": "lcm",
     "cmstochasticiterativescheduler": "lcm",
     "tcdscheduler": "tcd",
+    "dpm++ sde": "dpmpp_sde",
+    "dpmpp sde gpu": "dpmpp_sde",
+    "dpmsolversdescheduler": "dpmpp_sde",
+    "dpm++ 2m sde": "dpmpp_2m_sde",
+    "dpmpp 2m sde gpu": "dpmpp_2m_sde",
+    "sde dpmsolver++": "dpmpp_2m_sde",
+    "dpm++ 3m sde": "dpmpp_3m_sde",
+    "dpmpp 3m sde gpu": "dpmpp_3m_sde",
+    "dpm++ 2s a": "dpmpp_2s_ancestral",
+    "dpm++ 2s ancestral": "dpmpp_2s_ancestral",
+    "dpm2 a": "dpm_2_ancestral",
+    "dpm2 ancestral": "dpm_2_ancestral",
+    "kdpm2ancestraldiscretescheduler": "dpm_2_ancestral",
+    "sasolverscheduler": "sa_solver",
+    "scoresdevescheduler": "predictor_corrector",
+    "pc": "predictor_corrector",
+    "ncsn": "annealed_langevin",
+    "ncsnv2": "annealed_langevin",
+    "ald": "annealed_langevin",
+    "cas": "consistent_annealed",
+    "gotta go fast": "adaptive_sde",
 }
 
 _WITH_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -162,6 +183,11 @@ _WITH_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "uni pc bh2": ("unipc", {"variant": "bh2"}),
     "deis tab": ("deis", {"variant": "tab"}),
     "deis rhoab": ("deis", {"variant": "rhoab"}),
+    "euler a": ("ddim", {"eta": 1.0}),
+    "euler ancestral": ("ddim", {"eta": 1.0}),
+    "eulerancestraldiscretescheduler": ("ddim", {"eta": 1.0}),
+    "dpm++ 2m sde heun": ("dpmpp_2m_sde", {"solver": "heun"}),
+    "dpmpp 2m sde heun": ("dpmpp_2m_sde", {"solver": "heun"}),
 }
 """Spellings that say more than the method."""
 
