@@ -14,14 +14,40 @@ from ornstein.testing.conformance import check_recipe
 TINY: dict[str, Any] = {"batch": 8, "widths": (64,), "blocks": 1, "patch": 1, "precision": "fp32"}
 """Fields that make a recipe small; those that it does not have are left out."""
 
-OWN: dict[str, dict[str, Any]] = {}
+OWN: dict[str, dict[str, Any]] = {
+    "rectified-flow": {"pairs": 8, "pair_steps": 2},
+}
 """More fields, for single recipes."""
+
+SAMPLING_STEPS: dict[str, int] = {"shortcut": 4}
+"""Where the usual three cannot be taken."""
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("flow-matching", {"coupling": "optimal_transport"}),
+    ("flow-matching", {"latent_noise": 0.5, "solver": "flow_sde"}),
+    ("consistency-models", {"mode": "distillation"}),
+    ("consistency-improved", {"mode": "ect"}),
+    ("consistency-improved", {"mode": "scm"}),
+    ("d3pm", {"corruption": "absorbing", "head": "logits", "chain": 20, "sampling_steps": 5}),
+    ("d3pm", {"corruption": "uniform", "values": 4}),
+    ("d3pm", {"corruption": "nearest", "values": 8, "chain": 20, "sampling_steps": 5}),
+    ("meanflow", {"omega": 2.0, "kappa": 0.5}),
+]
+"""Ways to use a recipe that differ in what is trained: each lives its life as well."""
 
 
 @pytest.mark.parametrize("name", registry.cards())
 def test_recipe(name: str) -> None:
     fields = {f.name for f in dataclasses.fields(registry.card(name).config)}
-    check_recipe(name, {k: v for k, v in TINY.items() if k in fields} | OWN.get(name, {}))
+    small = {k: v for k, v in TINY.items() if k in fields} | OWN.get(name, {})
+    check_recipe(name, small, sampling_steps=SAMPLING_STEPS.get(name, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), VARIANTS, ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v))
+)
+def test_variant(name: str, settings: dict[str, Any]) -> None:
+    check_recipe(name, TINY | settings, sampling_steps=SAMPLING_STEPS.get(name, 3))
 
 
 def test_an_unknown_recipe_suggests_the_nearest() -> None:
@@ -36,7 +62,11 @@ def test_an_unknown_field_suggests_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"lr": "fast"}, "lr"), ({"steps": 0}, "steps must be at least 1"), ({"precision": "fp8"}, "'bf16', 'fp32'")],
+    [
+        ({"lr": "fast"}, "lr"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"precision": "fp8"}, "'bf16', 'fp16', 'fp32'"),
+    ],
 )
 def test_a_wrong_value_is_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):

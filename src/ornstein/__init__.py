@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from ornstein.interop.load import load as load
     from ornstein.recipes.house import build as build
     from ornstein.recipes.house import bundled_models as bundled_models
     from ornstein.recipes.house import export as export
-    from ornstein.recipes.house import load as load
     from ornstein.recipes.house import train as train
 
-_PUBLIC = {name: "ornstein.recipes.house" for name in ("build", "bundled_models", "export", "load", "train")}
+_PUBLIC = {name: "ornstein.recipes.house" for name in ("build", "bundled_models", "export", "train")}
+_PUBLIC["load"] = "ornstein.interop.load"
 
 
 def __getattr__(name: str) -> Any:

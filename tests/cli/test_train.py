@@ -76,12 +76,23 @@ def test_a_finished_run_says_so(ornstein: Call, squares: Path, copy: Path) -> No
 
 
 def test_minutes_take_over_from_steps(ornstein: Call, squares: Path, copy: Path) -> None:
-    done = ornstein("train", "edm", "--data", squares, "--out", copy, "--resume", "--minutes", 0.05, "--json")
+    manifest = max((copy / "checkpoints").iterdir()) / "manifest.json"
+    spent = json.loads(manifest.read_text())["meta"]["progress"]["seconds"]
+    words = ("train", "edm", "--data", squares, "--out", copy, "--resume")
+    done = ornstein(*words, "--minutes", (spent + 2) / 60, "--json")
     assert result(done)["stopped_by"] == "minutes"
     assert result(done)["steps"] > 3
     # The budget is remembered: it is used up, and a resumed run without one does not go on for ever.
     again = ornstein("train", "edm", "--data", squares, "--out", copy, "--resume", "--json")
     assert result(again)["steps"] == result(done)["steps"]
+
+
+def test_thousands_of_images_take_over_from_steps(ornstein: Call, squares: Path, copy: Path) -> None:
+    words = ("train", "edm", "--data", squares, "--out", copy, "--resume", "--json")
+    done = ornstein(*words, "--kimg", 0.05, "--accumulate", 2, "--recompute")
+    assert result(done) | {"stopped_by": "kimg", "images": 56} == result(done)
+    assert "will not be equal to the last bit: accumulate is 2, was 1" in done.err
+    assert result(ornstein(*words))["images"] == 56  # the budget is remembered
 
 
 def test_steps_among_the_settings_count_on_resume(ornstein: Call, squares: Path, copy: Path) -> None:
@@ -121,6 +132,10 @@ def test_only_the_length_may_change(ornstein: Call, squares: Path, copy: Path, w
         (["--set", "lr"], "--set takes field=value, got 'lr'"),
         (["--set", "lr=1", "--set", "lr=2"], "--set lr is given twice"),
         (["--set", "lr=fast"], "lr must be of type float, got 'fast'"),
+        (["--kimg", "-1"], "--kimg must be positive, got -1"),
+        (["--accumulate", "0"], "--accumulate must be at least 1, got 0"),
+        (["--snapshots", "0"], "--snapshots must be at least 1, got 0"),
+        (["--set", "precision=fp16"], "precision=fp16 is for CUDA devices; on a CPU take bf16 or fp32"),
         (["--minutes", "0"], "--minutes must be positive, got 0"),
         (["--minutes", "nan"], "--minutes must be positive, got nan"),
         (["--size", "4", "--set", "size=8"], "give one of them"),

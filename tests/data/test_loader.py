@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import torch
 
 from ornstein.core.batch import Batch
 from ornstein.core.errors import DataError, UsageError
-from ornstein.data import Images, Loader
+from ornstein.data import Arrays, Images, Loader, open_store, save_store
+from ornstein.data.order import Order
 
 
 def numbered(n: int, size: int = 4) -> Images:
@@ -115,7 +117,7 @@ def test_resume_on_another_number_of_processes() -> None:
         (Loader(numbered(10), 4, 8), "seed was 7, is 8"),
         (Loader(numbered(10), 4, 7, flip=True), "flip was 0, is 1"),
         (Loader(numbered(11), 4, 7), "images was 10, is 11"),
-        (Loader(Images(numbered(10).x + 1, numbered(10).labels, numbered(10).classes), 4, 7), "content was"),
+        (Loader(Images(numbered(10).x + 1, numbered(10).labels, numbered(10).classes), 4, 7), "the content differs"),
     ],
 )
 def test_another_stream_is_refused(other: Loader, message: str) -> None:
@@ -159,3 +161,61 @@ def test_speed(flip: bool) -> None:
             pass
         best = min(best, time.perf_counter() - start)
     assert 50 * 64 / best > 20_000
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_threads_prepare_the_same_batches(workers: int) -> None:
+    """Also where the stream is restored while batches lie ready; and the state counts those in use, not those ready."""
+    plain, ahead = Loader(numbered(10), 4, 7, flip=True), Loader(numbered(10), 4, 7, flip=True, workers=workers)
+    whole = list(islice(plain, 12))
+    stream = iter(ahead)
+    for step, expected in enumerate(whole[:8], 1):
+        assert equal(next(stream), expected) and ahead.state()["step"] == step
+    ahead.restore({**ahead.state(), "step": 2})
+    for expected in whole[2:]:
+        assert equal(next(stream), expected)
+
+
+def test_a_failing_thread_is_heard() -> None:
+    images = numbered(10)
+    loader = Loader(images, 4, 0, workers=1)
+    loader.images = images.take(slice(0, 5))  # rows beyond the end are asked for
+    with pytest.raises(IndexError):
+        list(islice(loader, 5))
+
+
+def test_blocks_are_shown_a_few_at_a_time() -> None:
+    """Every epoch shows every sample once; each window of two blocks is shown before the next is begun."""
+    order = Order(20, seed=1, stream=0, blocks=(3, 5, 2, 4, 6), window=2)
+    block = np.repeat(np.arange(5), (3, 5, 2, 4, 6))
+    seen = set()
+    for epoch in range(50):
+        rows = order.rows(20 * epoch, 20)
+        assert sorted(rows) == list(range(20))
+        turns = [set(part) for part in np.split(block[rows], np.flatnonzero(np.diff(_window_of(block[rows]))) + 1)]
+        assert sorted(len(turn) for turn in turns) == [1, 2, 2]
+        seen.add(tuple(rows))
+    assert len(seen) == 50
+    assert np.array_equal(
+        order.rows(13, 30), np.concatenate([order.rows(13, 7), order.rows(20, 20), order.rows(40, 3)])
+    )
+
+
+def _window_of(blocks: np.ndarray) -> np.ndarray:
+    """The turn of each place: a block belongs to the window in which it is first seen."""
+    first: list[int] = list(dict.fromkeys(blocks.tolist()))
+    return np.array([first.index(b) // 2 for b in blocks.tolist()])
+
+
+def test_memory_maps_feed_as_well(tmp_path: Path) -> None:
+    images = numbered(12)
+    stored = open_store(save_store(images, tmp_path / "set"))
+    for a, b in zip(islice(Loader(images, 5, 3), 9), islice(Loader(stored, 5, 3), 9), strict=True):
+        assert equal(a, b)
+
+
+def test_series_are_not_mirrored() -> None:
+    series = Arrays(np.zeros((4, 1, 8), np.float32))
+    with pytest.raises(UsageError, match="are no images and cannot be mirrored"):
+        Loader(series, 2, 0, flip=True)
+    assert next(iter(Loader(series, 2, 0))).x.shape == (2, 1, 8)

@@ -38,6 +38,10 @@ class Tape:
 
     normal_like = next
 
+    def between(self, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """The noise of a step."""
+        return self.next(x)
+
 
 def first(shape: tuple[int, ...] = (2, 3, 4, 4)) -> Tensor:
     """The first noise."""
@@ -74,7 +78,7 @@ def ours(config: Mapping[str, Any], steps: int, **options: Any) -> list[tuple[fl
     def keep(step: Step[Tensor]) -> None:
         out.append((float(s.process.alpha(step.s.flatten()[:1])), step.x))
 
-    simulate(plan.sampler(denoiser), first() * plan.start, plan.grid, Tape(), NO_COND, keep)  # type: ignore[arg-type]
+    simulate(plan.sampler(denoiser), first() * s.start(float(plan.grid[0])), plan.grid, Tape(), NO_COND, keep)  # type: ignore[arg-type]
     return out
 
 

@@ -21,6 +21,8 @@ from ornstein.recipes.images.flow_matching import FlowMatching
 
 IMAGES = [card.name for card in registry.cards().values() if card.area == "images"]
 SMALL: dict[str, Any] = {"widths": (64,), "blocks": 1, "patch": 2, "batch": 8}
+SMALL_OF: dict[str, dict[str, Any]] = {"dit": {"width": 64, "head": 32, "depth": 2, "patch": 2, "batch": 8}}
+"""Recipes whose networks have other sizes."""
 
 
 def squares(n: int = 32) -> Images:
@@ -34,7 +36,9 @@ def squares(n: int = 32) -> Images:
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_train_save_load_sample(name: str, tmp_path: Path) -> None:
-    trained, result = ornstein.train(name, data=squares(), out=tmp_path / "run", settings=SMALL, steps=2)
+    trained, result = ornstein.train(
+        name, data=squares(), out=tmp_path / "run", settings=SMALL_OF.get(name, SMALL), steps=2
+    )
     assert result.step == 2 and np.isfinite(result.loss)
     loaded = ornstein.load(tmp_path / "run")
     assert loaded.config == trained.config and loaded.classes == ("small", "large")
@@ -43,13 +47,21 @@ def test_train_save_load_sample(name: str, tmp_path: Path) -> None:
     assert float(a.abs().max()) <= 1
 
 
-@pytest.mark.parametrize("name", IMAGES)
+MOVING = {"consistency-improved", "consistency-models", "edm2", "meanflow", "shortcut"}
+"""Recipes whose target moves with the network or whose loss is normalised: their loss need not fall. Their checks say more."""
+
+
+FLOOR = {"vdm": 0.8}
+"""Losses with a part that no network removes fall less than the others, which must fall below 0.7 of the first."""
+
+
+@pytest.mark.parametrize("name", [n for n in IMAGES if n not in MOVING])
 def test_training_learns(name: str) -> None:
     """The loss over many fixed draws falls well below that of the untrained network, which predicts 0."""
-    settings = {**SMALL, "warmup": 5, "lr": 1e-2, "precision": "fp32", "decay": "constant"}
+    settings = {**SMALL_OF.get(name, SMALL), "warmup": 5, "lr": 1e-2, "precision": "fp32", "decay": "constant"}
     system = ornstein.build(name, data=squares(), settings=settings)
-    (stage,) = system.stages(_Repeat(squares()))
-    (update,) = stage.updates
+    stage = next(system.stages(_Repeat(squares())))
+    update = stage.updates[0]
     optimizer, rng = update.optimizer.build(update.params), Stream(0)
     batch = next(iter(_Repeat(squares())))
     big = Batch(batch.x.repeat(8, 1, 1, 1), {k: v.repeat(8) for k, v in batch.cond.items()})
@@ -65,7 +77,7 @@ def test_training_learns(name: str) -> None:
         optimizer.zero_grad()
         update.objective(batch, rng).value.backward(inputs=update.params)
         optimizer.step()
-    assert loss() < 0.7 * before
+    assert loss() < FLOOR.get(name, 0.7) * before
 
 
 class _Repeat:

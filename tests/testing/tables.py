@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Rng
-from ornstein.denoisers import X0, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
+from ornstein.denoisers import X0, Clocked, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
+from ornstein.denoisers.consistency import ConsistencyScaling, TrigFlow
 from ornstein.processes import (
     EDM,
     VE,
@@ -16,10 +17,14 @@ from ornstein.processes import (
     CategoricalProcess,
     FlowMatching,
     GaussianProcess,
+    Interpolant,
     Process,
     SubVP,
     Torus,
 )
+from ornstein.processes.blur import Blur
+from ornstein.processes.matrix import MatrixProcess
+from ornstein.processes.non_uniform import NonUniformVE
 from ornstein.processes.schedules import Cosine, Sigmoid, Table
 
 
@@ -67,6 +72,7 @@ AFFINE: dict[str, Affine] = {
     "ve": VE(),
     "edm": EDM(),
     "flow_matching": FlowMatching(),
+    "interpolant": Interpolant(),
 }
 """Smooth in t, so that orders can be measured."""
 
@@ -86,11 +92,21 @@ DISCRETE: dict[str, CategoricalProcess] = {
     "uniform_cosine": CategoricalProcess.uniform(5, Cosine()),
 }
 
+CHAINS: dict[str, MatrixProcess] = {
+    "gaussian_levels": MatrixProcess.discretised_gaussian(5, 60, 0.01, 0.04),
+    "nearest": MatrixProcess.nearest(torch.tensor([[0.0], [1.0], [1.5], [3.0], [4.0]]), 40, 2),
+}
+"""Given by matrices; they stand still between the steps of their chain."""
+
 CURVED: dict[str, Process] = {"torus": Torus()}
 
-OWN: dict[str, GaussianProcess] = {"per_coordinate": PerCoordinate()}
+OWN: dict[str, GaussianProcess] = {
+    "per_coordinate": PerCoordinate(),
+    "blur": Blur(4, 2.0, 0.01),
+    "non_uniform": NonUniformVE(torch.tensor([15.0, 25.0, 40.0]), 0.3),
+}
 
-PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CURVED}
+PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **CURVED}
 
 PARAMETRIZATIONS: dict[str, Parametrization] = {
     "eps": Eps(),
@@ -99,6 +115,9 @@ PARAMETRIZATIONS: dict[str, Parametrization] = {
     "velocity": Velocity(),
     "score": ScoreOut(),
     "edm": EDMScaling(0.5),
+    "consistency": ConsistencyScaling(0.5, 0.002),
+    "trig_flow": TrigFlow(0.5),
+    "clocked": Clocked(V(), -12.0, 12.0),
     "learned_range": LearnedRange(Eps(), 1000),
     "learned_range_v": LearnedRange(V(), 250),
 }
@@ -106,6 +125,8 @@ PARAMETRIZATIONS: dict[str, Parametrization] = {
 
 def data_for(process: Process) -> Tensor:
     """Valid data of a process."""
-    if isinstance(process, CategoricalProcess):
+    if isinstance(process, CategoricalProcess | MatrixProcess):
         return states()
+    if isinstance(process, Blur):
+        return 0.7 * Rng(range(5)).normal((5, process.size, process.size), dtype=torch.float64)
     return angles() if isinstance(process, Torus) else points()

@@ -76,6 +76,8 @@ def test_learning_rates() -> None:
     cosine = OptimizerSpec(lr=0.1, decay="cosine", decay_steps=100)
     assert [cosine.lr_at(n) for n in (50, 100, 200)] == pytest.approx([0.05, 0, 0], abs=1e-12)
     assert cosine.lr_at(25) == pytest.approx(0.05 * (1 + math.sqrt(0.5)))
+    linear = OptimizerSpec(lr=0.1, decay="linear", decay_steps=100, warmup=50)
+    assert [linear.lr_at(n) for n in (25, 50, 75, 100, 101)] == pytest.approx([0.0375, 0.05, 0.025, 0, 0], abs=1e-12)
 
 
 def test_wrong_settings_are_refused() -> None:
@@ -83,5 +85,5 @@ def test_wrong_settings_are_refused() -> None:
         OptimizerSpec(lr=-1)
     with pytest.raises(UsageError, match="needs decay_steps >= 1"):
         OptimizerSpec(decay="cosine")
-    with pytest.raises(UsageError, match="got 'linear'"):
-        OptimizerSpec(decay="linear")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="'linear', got 'step'"):
+        OptimizerSpec(decay="step")  # type: ignore[arg-type]

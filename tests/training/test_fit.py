@@ -14,6 +14,7 @@ from torch import Tensor
 from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError
 from ornstein.core.loss import Loss
 from ornstein.training import Engine, OptimizerSpec, Progress, Result, Stage, Update, fit, load_checkpoint
+from ornstein.training.signals import Stop
 from training.toy import Model, Points, stages
 
 STEPS = (6, 4)
@@ -158,3 +159,24 @@ def test_minutes_end_a_run() -> None:
     assert result.reason == "minutes"
     with pytest.raises(UsageError, match="minutes must be positive"):
         Engine(minutes=0)
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    """SIGTERM comes more than once from some schedulers: only Ctrl-C, which a person presses, is impatient."""
+    before = signal.getsignal(signal.SIGINT)
+    with Stop().installed() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.asked == "SIGTERM"
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_either_signal_saves_and_ends(number: signal.Signals, tmp_path: Path) -> None:
+    model = Model()
+    engine = Engine(run=tmp_path, on_step=lambda p: signal.raise_signal(number) if p.step == 2 else None)
+    result = fit(model, stages(model, (9,)), engine)
+    assert (result.reason, result.step) == (number.name, 2)
+    assert load_checkpoint(tmp_path / "checkpoints" / "step-0000002").meta["progress"]["step"] == 2

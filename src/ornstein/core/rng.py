@@ -39,10 +39,31 @@ class Random(ABC):
         """U[0, 1) draws of x's shape, dtype and device."""
         return self.uniform(x.shape, dtype=x.dtype, device=x.device)
 
+    def between(self, x: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        """Standard normal draws like x for the noise of a step from time t to s.
+
+        Fresh draws here; a :class:`ornstein.core.brownian.Brownian` path answers with its own increment, so that every
+        grid of times meets the same noise.
+        """
+        return self.normal_like(x)
+
+    def normal_where(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Standard normal draws like x in the samples where ``rows`` (``[B]`` bool) is true, zeros elsewhere.
+
+        Where each sample has a generator of its own, the others' are left as they are: what a sample draws does not
+        depend on how many draws its neighbours need.
+        """
+        return self.normal_like(x) * rows.to(x).reshape(-1, *[1] * (x.ndim - 1))
+
     def integers(self, high: int, shape: Sequence[int], *, device: torch.device | str = "cpu") -> Tensor:
         """Integers in ``0 .. high - 1``."""
         u = self.uniform(shape, dtype=torch.float64, device=device)
         return (u * high).long().clamp_(max=high - 1)
+
+    def stratified(self, n: int) -> Tensor:
+        """``[n]`` float64 uniforms, one in each n-th of [0, 1)."""
+        u = self.uniform((n,), dtype=torch.float64)
+        return (u + torch.arange(n, dtype=torch.float64)) / n
 
     def categorical(self, logits: Tensor) -> Tensor:
         """Draw from softmax(logits) over the last dimension (Gumbel-max): ``[B, ..., K] -> [B, ...]``."""
@@ -86,9 +107,16 @@ class Rng(Random):
     ) -> Tensor:
         return self._draw(lambda row, g: row.uniform_(generator=g), shape, dtype, device)
 
+    def normal_where(self, x: Tensor, rows: Tensor) -> Tensor:
+        index = rows.nonzero().flatten().tolist()
+        out = torch.zeros_like(x)
+        if index:
+            out[index] = self.rows(index).normal((len(index), *x.shape[1:]), dtype=x.dtype, device=x.device)
+        return out
+
     def rows(self, indices: Iterable[int]) -> Rng:
         """A view of some samples; it shares their generators, so their draws go on where they were."""
-        part = Rng([])
+        part = type(self)([])
         for i in indices:
             part.seeds.append(self.seeds[i])
             part._generators.append(self._generators[i])
@@ -97,7 +125,12 @@ class Rng(Random):
     @staticmethod
     def concat(parts: Sequence[Rng]) -> Rng:
         """Join several into one batch, sharing their generators (requests served together)."""
-        whole = Rng([])
+        kinds = {type(part) for part in parts}
+        if len(kinds) > 1:
+            raise UsageError(
+                f"generators of different kinds cannot share a batch: {', '.join(sorted(k.__name__ for k in kinds))}"
+            )
+        whole = kinds.pop()([]) if kinds else Rng([])
         for part in parts:
             whole.seeds += part.seeds
             whole._generators += part._generators
@@ -105,20 +138,37 @@ class Rng(Random):
 
 
 class Stream(Random):
-    """One generator for the whole batch, for training. Its state can be saved, so a resumed run draws the same."""
+    """One generator for the whole batch, for training. Its state can be saved, so a resumed run draws the same.
 
-    def __init__(self, seed: int):
+    Where ``world`` processes share a batch, each draws all of it and keeps its own rows: together they draw what one process
+    would, and all have the same state.
+    """
+
+    def __init__(self, seed: int, rank: int = 0, world: int = 1):
         self._generator = torch.Generator().manual_seed(int(seed))
+        self.rank, self.world = rank, world
+
+    def _whole(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        return torch.empty((shape[0] * self.world, *shape[1:]), dtype=dtype)
+
+    def _mine(self, whole: Tensor) -> Tensor:
+        share = whole.shape[0] // self.world
+        return whole if self.world == 1 else whole[self.rank * share : (self.rank + 1) * share].clone()
 
     def normal(
         self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> Tensor:
-        return torch.empty(tuple(shape), dtype=dtype).normal_(generator=self._generator).to(device)
+        return self._mine(self._whole(shape, dtype).normal_(generator=self._generator)).to(device)
 
     def uniform(
         self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> Tensor:
-        return torch.empty(tuple(shape), dtype=dtype).uniform_(generator=self._generator).to(device)
+        return self._mine(self._whole(shape, dtype).uniform_(generator=self._generator)).to(device)
+
+    def stratified(self, n: int) -> Tensor:
+        """One in each part of [0, 1) that the whole batch is divided into; this process's parts."""
+        u = self._whole((n,), torch.float64).uniform_(generator=self._generator)
+        return self._mine((u + torch.arange(len(u), dtype=torch.float64)) / len(u))
 
     def state(self) -> Tensor:
         """The generator's state, a uint8 tensor."""

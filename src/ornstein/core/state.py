@@ -95,6 +95,18 @@ def to_device(x: X, device: torch.device | str) -> X:
     return cast(X, moved)
 
 
+def rows(x: X, index: Tensor | slice) -> X:
+    """A part of the batch."""
+    part: AnyState
+    if isinstance(x, Tensor):
+        part = x[index]
+    elif isinstance(x, Ragged):
+        part = Ragged(x.tokens[index], x.lengths[index])
+    else:
+        part = {name: leaf[index] for name, leaf in x.items()}
+    return cast(X, part)
+
+
 def finite(x: AnyState) -> Tensor:
     """``[B]`` bool: the samples whose every number is finite."""
     rows = [torch.isfinite(leaf.reshape(leaf.shape[0], -1)).all(1) for leaf in leaves(x)]

@@ -1,16 +1,42 @@
-"""Data: sets of images, the ways to open them, and the stream that feeds training. Knows nothing of diffusion."""
+"""Data: sets of samples, the ways to open them, and the stream that feeds training. Knows nothing of diffusion."""
 
 from ornstein.data.arrays import from_array as from_array
 from ornstein.data.arrays import read_arrays as read_arrays
+from ornstein.data.augment import EDMAugment as EDMAugment
+from ornstein.data.augment import InTurn as InTurn
+from ornstein.data.augment import RandomCrop as RandomCrop
+from ornstein.data.buckets import BucketLoader as BucketLoader
+from ornstein.data.buckets import bucket_shapes as bucket_shapes
+from ornstein.data.buckets import read_buckets as read_buckets
+from ornstein.data.cache import CacheError as CacheError
 from ornstein.data.cache import cache_dir as cache_dir
+from ornstein.data.captions import Captions as Captions
+from ornstein.data.changes import what_changed as what_changed
+from ornstein.data.dataset import KINDS as KINDS
+from ornstein.data.dataset import Arrays as Arrays
+from ornstein.data.dataset import Dataset as Dataset
 from ornstein.data.dataset import Images as Images
-from ornstein.data.folder import DataWarning as DataWarning
-from ornstein.data.folder import Report as Report
+from ornstein.data.dataset import Table as Table
+from ornstein.data.decoded import cached as cached
+from ornstein.data.decoded import decode_once as decode_once
+from ornstein.data.encoded import encode_once as encode_once
+from ornstein.data.folder import folder_pictures as folder_pictures
 from ornstein.data.folder import read_folder as read_folder
 from ornstein.data.idx import read_idx as read_idx
+from ornstein.data.loader import Augment as Augment
 from ornstein.data.loader import Loader as Loader
 from ornstein.data.open import FOLDER_SIZE as FOLDER_SIZE
 from ornstein.data.open import open_data as open_data
+from ornstein.data.open import open_table as open_table
+from ornstein.data.pictures import Collection as Collection
+from ornstein.data.pictures import DataWarning as DataWarning
+from ornstein.data.pictures import Report as Report
+from ornstein.data.pictures import to_images as to_images
 from ornstein.data.sources import SOURCES as SOURCES
 from ornstein.data.sources import Source as Source
 from ornstein.data.sources import fetch as fetch
+from ornstein.data.store import Writer as Writer
+from ornstein.data.store import open_store as open_store
+from ornstein.data.store import save_store as save_store
+from ornstein.data.store import verify as verify
+from ornstein.data.tar_stream import TarStream as TarStream

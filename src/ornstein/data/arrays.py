@@ -24,23 +24,19 @@ def read_arrays(path: Path, split: str = "train") -> Images:
     images or arr_0; labels, if any, y, labels, label or arr_1; class names, if any, classes. With a split,
     ``x_train``, ``y_test`` and so on go before these.
     """
-    if not path.is_file():
-        raise DataError(f"no file {path}; check the path")
-    arrays = _load(path)
+    arrays = load_arrays(path)
     if isinstance(arrays, np.ndarray):
         return from_array(arrays, path.stem, source=str(path))
-    splits = sorted(name.removeprefix("x_") for name in arrays if name.startswith("x_"))
-    if splits and split not in splits:
-        raise DataError(f"{path} has no split '{split}': {suggest(split, splits)}")
-    if not splits and split != "train":
-        raise DataError(f"{path} has no split '{split}'; name its arrays x_train, y_train, x_{split}, y_{split}")
-    x = _first(arrays, (f"x_{split}",) if splits else _IMAGES)
+    if "kind" in arrays and str(arrays["kind"]) != "images":
+        raise DataError(f"{path} holds {arrays['kind']}, no images; open it with ornstein.data.open_table")
+    splits = split_of(arrays, path, split)
+    x = first_of(arrays, (f"x_{split}",) if splits else _IMAGES)
     if x is None:
         raise DataError(
             f"{path} has the arrays {', '.join(arrays) or '(none)'}; name the images 'x' and the labels 'y'"
         )
     classes = tuple(str(name) for name in arrays["classes"].tolist()) if "classes" in arrays else None
-    return from_array(x, path.stem, _first(arrays, (f"y_{split}",) if splits else _LABELS), classes, str(path))
+    return from_array(x, path.stem, first_of(arrays, (f"y_{split}",) if splits else _LABELS), classes, str(path))
 
 
 def from_array(
@@ -55,7 +51,7 @@ def from_array(
     Integers must lie in 0..255; floats in [0, 1] or, if any is negative, in [-1, 1]. Without ``classes``, they are the
     numbers from 0 to the largest label.
     """
-    x = _bytes(_channels_first(x, name), name)
+    x = _bytes(_channelsfirst_of(x, name), name)
     if labels is not None:
         labels = np.asarray(labels)
         if labels.ndim == 2 and labels.shape[1] == 1:
@@ -65,8 +61,20 @@ def from_array(
     return Images(x, labels, classes or (), name, source)
 
 
-def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+def split_of(arrays: dict[str, np.ndarray], path: Path, split: str) -> list[str]:
+    """The splits of an archive (empty: it is not split); refuses one that it does not have."""
+    splits = sorted(name.removeprefix("x_") for name in arrays if name.startswith("x_"))
+    if splits and split not in splits:
+        raise DataError(f"{path} has no split '{split}': {suggest(split, splits)}")
+    if not splits and split != "train":
+        raise DataError(f"{path} has no split '{split}'; name its arrays x_train, y_train, x_{split}, y_{split}")
+    return splits
+
+
+def load_arrays(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     """A memory map of the one array, or all arrays of an archive, as the contents are, whatever the file's ending."""
+    if not path.is_file():
+        raise DataError(f"no file {path}; check the path")
     try:
         with path.open("rb") as file:  # ours to close: numpy leaves it open when an archive is damaged
             if file.peek(2)[:2] == b"PK":
@@ -81,11 +89,12 @@ def _load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
         raise DataError(f"{path} cannot be read as NumPy arrays ({error}); save it again with numpy.savez") from None
 
 
-def _first(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
+def first_of(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
+    """The first of these that the archive has."""
     return next((arrays[name] for name in names if name in arrays), None)
 
 
-def _channels_first(x: np.ndarray, name: str) -> np.ndarray:
+def _channelsfirst_of(x: np.ndarray, name: str) -> np.ndarray:
     """A view ``[N, C, H, W]``; which axis holds the channels must be plain from the shape."""
     shape = tuple(x.shape)
     if x.ndim == 3 and shape[2] not in (1, 3):
@@ -127,7 +136,8 @@ def _bytes(x: np.ndarray, name: str) -> np.ndarray:
     else:
         expected = "floats in [0, 1] or [-1, 1]" if floats else "integers in 0..255"
         raise DataError(
-            f"'{name}' holds {x.dtype} from {low:g} to {high:g}; expected {expected}: rescale, or save as uint8"
+            f"'{name}' holds {x.dtype} from {low:g} to {high:g}; expected {expected}: rescale, or save as uint8 "
+            "(if they are no pictures, open them with ornstein.data.open_table)"
         )
     out = np.empty(x.shape, dtype=np.uint8)
     for start in range(0, len(x), _PART):

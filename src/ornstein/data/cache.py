@@ -12,6 +12,10 @@ from pathlib import Path
 from ornstein.core.errors import DataError
 
 
+class CacheError(DataError):
+    """The cache cannot be written: no room, no permission."""
+
+
 def cache_dir() -> Path:
     """``$ORNSTEIN_CACHE``, else ``~/.cache/ornstein``."""
     return Path(os.environ.get("ORNSTEIN_CACHE") or "~/.cache/ornstein").expanduser()
@@ -35,7 +39,7 @@ def written_aside(target: Path) -> Iterator[Path]:
             if not target.is_dir():
                 raise
     except OSError as error:
-        raise DataError(
+        raise CacheError(
             f"{target.name} cannot be kept in {target.parent}: {error.strerror or error}; "
             "make room there, or set ORNSTEIN_CACHE to a folder that can be written"
         ) from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,10 +21,14 @@ SUFFIXES = {
 }
 """File endings that are taken for pictures, and their formats."""
 
+Encoded = Path | bytes | Image.Image
+"""A picture that is not decoded yet: a file, the contents of one, or what another library has opened."""
+
 MAX_PIXELS = 2**27
 """Pictures that declare more pixels (11,585 x 11,585) are refused before any is decoded."""
 
 _FORMATS = tuple(sorted(set(SUFFIXES.values())))  # no others: some of Pillow's formats call outside programs
+_ORIENTATION = 0x0112
 _ALPHA = ("LA", "La", "RGBA", "RGBa", "PA")
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 
@@ -31,7 +37,7 @@ class Unreadable(Exception):
     """Why a file cannot be used; the reader of the folder says which file."""
 
 
-def decode(path: Path, size: int) -> Image.Image:
+def decode(picture: Encoded, size: int) -> Image.Image:
     """The picture upright, in mode ``L``, ``F`` (grey, 0..255) or ``RGB``; the first frame where there are several.
 
     The EXIF orientation is applied. Transparent parts become white. 16-bit grey is divided by 257; floats must lie in
@@ -39,15 +45,13 @@ def decode(path: Path, size: int) -> Image.Image:
     profiles are not applied.
     """
     try:
-        if path.stat().st_size == 0:
-            raise Unreadable("the file is empty (0 bytes)")
-        with Image.open(path, formats=_FORMATS) as file:
+        with _open(picture) as file:
             width, height = file.size
             if width * height > MAX_PIXELS:
                 raise Unreadable(f"it declares {width} x {height} pixels, more than {MAX_PIXELS:,}")
             file.draft(None, (2 * size, 2 * size))
             file.load()
-            picture = ImageOps.exif_transpose(file)
+            upright = ImageOps.exif_transpose(file)
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit comes first for very large ones
@@ -59,7 +63,28 @@ def decode(path: Path, size: int) -> Image.Image:
             raise Unreadable(f"it cannot be opened: {error.strerror}") from None
         # What a decoder raises on a damaged file is of any type: struct, zlib, index, value errors and more.
         raise Unreadable(f"it is damaged: {str(error) or type(error).__name__}") from None
-    return _plain(picture)
+    return _plain(upright)
+
+
+def size_of(picture: Encoded) -> tuple[int, int]:
+    """``(height, width)`` of the upright picture; only the head of the file is read."""
+    try:
+        with _open(picture) as file:
+            turned = file.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            width, height = file.size
+    except Unreadable:
+        raise
+    except Exception as error:  # see decode
+        raise Unreadable(f"it is damaged: {str(error) or type(error).__name__}") from None
+    return (width, height) if turned else (height, width)
+
+
+def _open(picture: Encoded) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return picture.copy()  # the caller's stays open
+    if (len(picture) if isinstance(picture, bytes) else picture.stat().st_size) == 0:
+        raise Unreadable("the file is empty (0 bytes)")
+    return Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=_FORMATS)
 
 
 def is_grey(picture: Image.Image) -> bool:
@@ -99,7 +124,7 @@ def _deep_grey(values: np.ndarray, mode: str) -> Image.Image:
     return Image.fromarray(values * np.float32(255 / limit))
 
 
-def others(paths: list[Path]) -> str:
+def others(paths: Sequence[PurePath]) -> str:
     """``"3 .heic, 1 .txt"``: what lies in a folder beside pictures."""
     count = Counter(path.suffix.lower() or "without an ending" for path in paths)
     return ", ".join(f"{n} {suffix}" for suffix, n in count.most_common(5))

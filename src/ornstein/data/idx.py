@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ornstein.core.errors import DataError
+from ornstein.data.dataset import Images
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -38,6 +40,24 @@ def read_idx(path: str | Path, rank: int | None = None) -> np.ndarray:
         raise DataError(f"{path} should hold {expected} bytes for shape {shape} but has {len(data)}; fetch it again")
     values = np.frombuffer(data, dtype, offset=start).reshape(shape)
     return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def is_idx(path: Path) -> bool:
+    """Whether a file is called as IDX files are: ``train-images-idx3-ubyte``, ``x.idx3-ubyte.gz``, ``x.idx``."""
+    return re.search(r"[-.]idx\d?(-ubyte)?(\.gz)?$", path.name.lower()) is not None
+
+
+def read_idx_images(path: Path) -> Images:
+    """The images of a file ``*images-idx3-ubyte``, with the labels of ``*labels-idx1-ubyte`` if that lies beside it."""
+    x = read_idx(path)
+    if x.ndim == 3:
+        x = x[:, None]
+    if x.ndim != 4 or x.dtype != np.uint8:
+        raise DataError(f"{path} holds {x.dtype} of shape {tuple(x.shape)}; images are uint8 [N, H, W]")
+    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+    labels = read_idx(beside, rank=1).astype(np.int64) if beside != path and beside.is_file() else None
+    classes = () if labels is None else tuple(str(i) for i in range(int(labels.max()) + 1))
+    return Images(x, labels, classes, path.name.split("-images")[0].split(".")[0], str(path))
 
 
 def _contents(path: Path) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -26,23 +28,38 @@ def check_crop(crop: str) -> None:
 
 
 def square(picture: Image.Image, size: int, crop: Crop = "center") -> Image.Image:
-    """The picture as ``size`` x ``size``: its central square (``center``) or the whole, deformed (``squash``).
+    """The picture as ``size`` x ``size``: its central square (``center``) or the whole, deformed (``squash``)."""
+    return fit(picture, size, size, crop)
+
+
+def fit(picture: Image.Image, height: int, width: int, crop: Crop = "center") -> Image.Image:
+    """The picture as ``height`` x ``width``: its largest central part of that shape, or the whole, deformed.
 
     Smaller by Lanczos over all pixels, which is antialiased; larger by bicubic interpolation, which rings less. The
     crop is exact in source pixels, whatever the proportions.
     """
     if crop == "center":  # cropped first: resize(box=...) would let pixels from outside the box in at its edges
-        side = min(picture.size)
-        left, top = ((length - side) // 2 for length in picture.size)
-        picture = picture.crop((left, top, left + side, top + side))
-    if picture.size == (size, size):
+        picture = picture.crop(central(picture.size, height, width))
+    if picture.size == (width, height):
         return picture
-    smaller = min(picture.size) > size
-    return picture.resize((size, size), Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC)
+    smaller = picture.width > width or picture.height > height
+    return picture.resize((width, height), Image.Resampling.LANCZOS if smaller else Image.Resampling.BICUBIC)
+
+
+def central(size: tuple[int, int], height: int, width: int) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) of the largest central part of a picture (w, h) with that shape."""
+    w, h = size
+    if w * height > h * width:
+        w = max(round(h * width / height), 1)
+    else:
+        h = max(round(w * height / width), 1)
+    left, top = (size[0] - w) // 2, (size[1] - h) // 2
+    return left, top, left + w, top + h
 
 
 def resize(images: Images, size: int) -> Images:
-    """All images as ``size`` x ``size``; the same object if they are already."""
+    """All images as ``size`` x ``size``; the same object if they are already. So are conditions of the images' size: masks and
+    maps of whole numbers by the nearest pixel."""
     check_size(size)
     n, c, h, w = images.x.shape
     if (h, w) == (size, size):
@@ -51,17 +68,32 @@ def resize(images: Images, size: int) -> Images:
     for row, image in zip(out, images.x, strict=True):
         for channel, plane in zip(row, image, strict=True):
             channel[:] = np.asarray(square(Image.fromarray(plane), size))
-    return _with(images, out)
+    return _with_maps(images.with_x(out), images, lambda maps: _nearest(maps, size))
+
+
+def _nearest(maps: np.ndarray, size: int) -> np.ndarray:
+    """The central square of ``[N, C, H, W]`` at the nearest pixels."""
+    h, w = maps.shape[2:]
+    side = min(h, w)
+    at = ((np.arange(size) + 0.5) * side / size).astype(np.int64)
+    return maps[:, :, ((h - side) // 2 + at)[:, None], ((w - side) // 2 + at)[None]]
+
+
+def _with_maps(images: Images, before: Images, change: Callable[[np.ndarray], np.ndarray]) -> Images:
+    """Conditions ``[N, C, H, W]`` of the former height and width, changed as the images were."""
+    size = before.x.shape[2:]
+    conds = {k: change(v) if v.ndim == 4 and v.shape[2:] == size else v for k, v in before.conds.items()}
+    return replace(images, conds=conds)
 
 
 def pad(images: Images, size: int) -> Images:
-    """All images in the middle of ``size`` x ``size`` black pixels."""
-    n, c, h, w = images.x.shape
-    out = np.zeros((n, c, size, size), dtype=np.uint8)
+    """All images in the middle of ``size`` x ``size`` black pixels, and so conditions of the images' size."""
+    h, w = images.x.shape[2:]
     top, left = (size - h) // 2, (size - w) // 2
-    out[:, :, top : top + h, left : left + w] = images.x
-    return _with(images, out)
 
+    def framed(x: np.ndarray) -> np.ndarray:
+        out = np.zeros((*x.shape[:2], size, size), dtype=x.dtype)
+        out[:, :, top : top + h, left : left + w] = x
+        return out
 
-def _with(images: Images, x: np.ndarray) -> Images:
-    return Images(x, images.labels, images.classes, images.name, images.source, images.licence)
+    return _with_maps(images.with_x(framed(images.x)), images, framed)

@@ -9,7 +9,9 @@ from typing import final
 
 from ornstein.core.errors import DataError, UsageError, suggest, unknown
 from ornstein.data import digits, fashion_mnist
-from ornstein.data.dataset import Images
+from ornstein.data.dataset import Table
+from ornstein.data.sets import emoji
+from ornstein.data.sets.all import NAMED
 
 
 @final
@@ -18,7 +20,7 @@ class Source:
     """A named set: how to read a split of it, and how to bring it to this machine (``fetch``) unless it is embedded.
 
     ``padded``: its pictures stand on a black ground, so a somewhat larger size is reached by a black border, which
-    keeps every pixel, instead of by interpolation.
+    keeps every pixel, instead of by interpolation. ``kind``: images, or one of :data:`ornstein.data.KINDS`.
     """
 
     name: str
@@ -26,9 +28,10 @@ class Source:
     origin: str
     licence: str
     splits: tuple[str, ...]
-    read: Callable[[str], Images]
+    read: Callable[[str], Table]
     fetch: Callable[[str | Path | None], Path] | None = None
     padded: bool = False
+    kind: str = "images"
 
 
 SOURCES: dict[str, Source] = {
@@ -44,6 +47,14 @@ SOURCES: dict[str, Source] = {
             padded=True,
         ),
         Source(
+            "emoji",
+            "1,906 emoji with names, 64 x 64, colour, 9 categories; comes with the package",
+            emoji.SOURCE,
+            emoji.LICENCE,
+            ("train", "test"),
+            emoji.read,
+        ),
+        Source(
             "fashion-mnist",
             "70,000 pictures of clothes, 28 x 28, grey, 10 classes; 31 MB, from the Debian package",
             fashion_mnist.SOURCE,
@@ -52,6 +63,19 @@ SOURCES: dict[str, Source] = {
             fashion_mnist.read,
             fashion_mnist.fetch,
             padded=True,
+        ),
+        Source(
+            "mnist",
+            "the digits again, under the name of the set they are of",
+            digits.SOURCE,
+            digits.LICENCE,
+            ("train", "test"),
+            digits.read,
+            padded=True,
+        ),
+        *(
+            Source(n.name, n.about, n.origin, n.licence, tuple(n.expected), n.read, n.fetch, n.padded, n.kind)
+            for n in NAMED
         ),
     )
 }

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from ornstein.core.errors import DataError
-
-BLOCK = 1024
+from ornstein.evaluation.pairwise import centre, squared_distances, without_self
 
 
 @dataclass(frozen=True)
@@ -23,41 +22,35 @@ class PRDC:
     coverage: float
 
 
-def radii(x: Tensor, k: int) -> Tensor:
-    """Distance of each point to its k-th nearest other point, ``[N]``; in blocks, never N x N at once."""
-    out = []
-    for i in range(0, len(x), BLOCK):
-        d = torch.cdist(x[i : i + BLOCK], x)
-        rows = torch.arange(len(d))
-        d[rows, rows + i] = torch.inf  # the point itself, exactly, whatever rounding made of its distance
-        out.append(d.kthvalue(k, dim=1).values)
-    return torch.cat(out)
+def squared_radii(x: Tensor, k: int = 5) -> Tensor:
+    """Squared distance of each point to its k-th nearest other point, ``[N]``; in blocks, never N x N at once."""
+    if len(x) <= k:
+        raise DataError(f"k = {k} neighbours need more than {k} samples on both sides, got {len(x)}")
+    x, _ = centre(x.float(), x.float())
+    return torch.cat([without_self(i, d).kthvalue(k, dim=1).values for i, d in squared_distances(x, x)])
 
 
-def prdc(samples: Tensor, reference: Tensor, k: int = 5) -> PRDC:
-    """All four, of feature vectors ``[N, D]`` against ``[M, D]``.
+def prdc(samples: Tensor, reference: Tensor, k: int = 5, radii: Tensor | None = None) -> PRDC:
+    """All four, of feature vectors ``[N, D]`` against ``[M, D]``; ``radii``: the reference's, if they are known.
 
     Raises:
         DataError: k is not smaller than both sets.
     """
-    a, b = samples.float(), reference.float()
-    if min(len(a), len(b)) <= k:
-        raise DataError(f"k = {k} neighbours need more than {k} samples on both sides, got {len(a)} and {len(b)}")
-    radius_a, radius_b = radii(a, k), radii(b, k)
-    inside_any = inside_count = recalled = 0
+    radius_a = squared_radii(samples, k)
+    radius_b = squared_radii(reference, k) if radii is None else radii
+    a, b = centre(samples.float(), reference.float())
+    inside_any = inside_count = 0
     nearest = torch.full((len(b),), torch.inf)
-    covered = torch.zeros(len(b), dtype=torch.bool)
-    for i in range(0, len(a), BLOCK):
-        d = torch.cdist(a[i : i + BLOCK], b)
+    recalled = torch.zeros(len(b), dtype=torch.bool)
+    for i, d in squared_distances(a, b):
         inside = d < radius_b
         inside_any += int(inside.any(1).sum())
         inside_count += int(inside.sum())
-        covered |= (d < radius_a[i : i + BLOCK, None]).any(0)
+        recalled |= (d < radius_a[i : i + len(d), None]).any(0)
         nearest = torch.minimum(nearest, d.min(0).values)
-    recalled = int(covered.sum())
     return PRDC(
         precision=inside_any / len(a),
-        recall=recalled / len(b),
+        recall=float(recalled.float().mean()),
         density=inside_count / (k * len(a)),
         coverage=float((nearest < radius_b).float().mean()),
     )

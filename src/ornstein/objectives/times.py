@@ -26,15 +26,9 @@ def _normal_cdf_inverse(u: Tensor) -> Tensor:
     return math.sqrt(2) * torch.erfinv(2 * u - 1)
 
 
-def _stratified(rng: Random, n: int) -> Tensor:
-    """n uniforms, one in each n-th of [0, 1): the batch covers all levels, so the loss is less noisy. Kingma et al. 2021."""
-    u = rng.uniform((n,), dtype=torch.float64)
-    return (u + torch.arange(n, dtype=torch.float64)) / n
-
-
 @final
 class UniformTimes(Times):
-    """t ~ U[t_min, t_max], stratified over the batch."""
+    """t ~ U[t_min, t_max], stratified over the batch: it covers all levels, so the loss is less noisy. Kingma et al. 2021."""
 
     def __init__(self, t_min: float = 1e-3, t_max: float = 1.0):
         if not 0 <= t_min < t_max <= 1:
@@ -42,7 +36,7 @@ class UniformTimes(Times):
         self.t_min, self.t_max = t_min, t_max
 
     def __call__(self, rng: Random, n: int) -> Tensor:
-        return self.t_min + (self.t_max - self.t_min) * _stratified(rng, n)
+        return self.t_min + (self.t_max - self.t_min) * rng.stratified(n)
 
 
 @final
@@ -59,6 +53,37 @@ class DiscreteTimes(Times):
 
 
 @final
+class UniformLogSNR(Times):
+    r"""log SNR_t ~ U[log SNR(t_max), log SNR(t_min)], stratified: p(t) = g_t^2/sigma_t^2 over its integral.
+
+    The times by which a loss with the likelihood's weight becomes a plain one. Song et al. 2021, 2101.09258, section 4.1.
+    """
+
+    def __init__(self, process: Affine, t_min: float = 1e-5):
+        if not 0 < t_min < process.t_max:
+            raise UsageError(
+                f"t_min must lie in (0, {process.t_max:g}): the range of log-SNR is infinite at 0; got {t_min}"
+            )
+        self.process = process
+        ends = process.log_snr(torch.tensor([process.t_max, t_min], dtype=torch.float64))
+        if not bool(torch.isfinite(ends).all()):
+            raise UsageError(
+                f"the log-SNR of {type(process).__name__} runs from {float(ends[0]):g} to {float(ends[1]):g} and cannot be drawn "
+                "uniformly; choose a process with signal left at its end"
+            )
+        self.low, self.high, self.t_min = float(ends[0]), float(ends[1]), t_min
+
+    @property
+    def range(self) -> float:
+        """log SNR(t_min) - log SNR(t_max): the integral of g^2/sigma^2."""
+        return self.high - self.low
+
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        log_snr = self.low + self.range * rng.stratified(n)
+        return self.process.time(log_snr).clamp(self.t_min, self.process.t_max)
+
+
+@final
 class LogNormalSigma(Times):
     r"""ln(sigma_t/alpha_t) ~ N(mean, std^2), stratified. Karras et al. 2022: mean -1.2, std 1.2."""
 
@@ -68,7 +93,7 @@ class LogNormalSigma(Times):
         self.process, self.mean, self.std = process, mean, std
 
     def __call__(self, rng: Random, n: int) -> Tensor:
-        u = _stratified(rng, n).clamp(1e-9, 1 - 1e-9)
+        u = rng.stratified(n).clamp(1e-9, 1 - 1e-9)
         log_sigma = self.mean + self.std * _normal_cdf_inverse(u)
         return self.process.time(-2 * log_sigma).clamp(1e-9, self.process.t_max)
 
@@ -83,5 +108,18 @@ class LogitNormal(Times):
         self.mean, self.std = mean, std
 
     def __call__(self, rng: Random, n: int) -> Tensor:
-        u = _stratified(rng, n).clamp(1e-9, 1 - 1e-9)
+        u = rng.stratified(n).clamp(1e-9, 1 - 1e-9)
         return torch.sigmoid(self.mean + self.std * _normal_cdf_inverse(u))
+
+
+@final
+class Fixed(Times):
+    """One time for all: t = 1 trains a single step from noise."""
+
+    def __init__(self, t: float = 1.0):
+        if not 0 < t <= 1:
+            raise UsageError(f"a time lies in (0, 1], got {t}")
+        self.t = t
+
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        return torch.full((n,), self.t, dtype=torch.float64)

@@ -13,4 +13,5 @@ from ornstein.processes.gaussian import VE as VE
 from ornstein.processes.gaussian import VP as VP
 from ornstein.processes.gaussian import FlowMatching as FlowMatching
 from ornstein.processes.gaussian import SubVP as SubVP
+from ornstein.processes.interpolant import Interpolant as Interpolant
 from ornstein.processes.torus import Torus as Torus

@@ -155,7 +155,7 @@ class CategoricalProcess(Reversible, Rate):
         limit_here = self.limit.to(x_t.device)[x_t].unsqueeze(-1)
         kappa, jump, keep_s, gone = cast(weights, kappa, fresh * limit_here, keep_s, gone_s * self.limit.to(x_t.device))
         probs = (kappa * here + jump) * (keep_s * weights + gone * weights.sum(-1, keepdim=True))
-        return Categorical(torch.where(never, here, probs).log())
+        return Categorical(log(torch.where(never, here, probs)))
 
     def rate(self, x: Tensor, t: Tensor) -> Tensor:
         """The generator's row: beta_t limit_y for y other than x, and minus their sum at x."""
@@ -180,6 +180,12 @@ class CategoricalProcess(Reversible, Rate):
         here = torch.nn.functional.one_hot(x_t, self.states).to(ratio)
         jumps = into * ratio * (1 - here)
         return jumps - here * jumps.sum(-1, keepdim=True)
+
+
+def log(probs: Tensor) -> Tensor:
+    """log p with -inf at 0, where its gradient is 0 and not infinite times 0."""
+    some = probs > 0
+    return torch.where(some, probs, 1.0).log().masked_fill(~some, -torch.inf)
 
 
 def _last(t: Tensor) -> Tensor:

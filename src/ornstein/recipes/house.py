@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError, suggest
+from ornstein.core.errors import CheckpointError, DataError, OrnsteinError, UsageError, suggest
 from ornstein.data import Images, Loader, open_data
 from ornstein.recipes import registry
 from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
+from ornstein.recipes.captions import CONDITION, Book, embed
 from ornstein.recipes.registry import Card, make_config
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import (
@@ -27,10 +28,14 @@ from ornstein.training.checkpoint import (
     refuse_pickle,
     save_checkpoint,
     sha256,
+    write_text,
 )
+from ornstein.training.distributed import Ranks
+from ornstein.training.doctor.gradient import Watch
 from ornstein.training.fit import Engine, Progress, Result, fit
+from ornstein.training.snapshots import Snapshots
 
-_ENDLESS = 10**9  # steps of a run that the clock alone ends
+_ENDLESS = 10**9  # steps of a run that another budget ends
 
 
 def recipes() -> list[Card]:
@@ -44,11 +49,16 @@ def data_settings(images: Images) -> dict[str, Any]:
     if height != width:
         raise UsageError(f"images are {height} x {width}; recipes take square ones: pass size")
     part = torch.from_numpy(images.x[:: max(len(images) // 2000, 1)].copy()).float() / 127.5 - 1
+    if part.std() < 1e-3:
+        raise DataError(
+            f"all pixels of '{images.name}' have nearly one value; there is nothing to learn: check the images"
+        )
     return {
         "size": height,
         "channels": channels,
         "classes": tuple(images.classes),
-        "data_std": round(float(part.std()), 3),
+        "data_std": max(round(float(part.std()), 3), 0.001),
+        "caption_width": int(images.conds[CONDITION].shape[1]) if CONDITION in images.conds else 0,
     }
 
 
@@ -86,12 +96,19 @@ def train(
     size: int | None = None,
     settings: Mapping[str, Any] | None = None,
     minutes: float | None = None,
+    kimg: float | None = None,
     steps: int | None = None,
+    accumulate: int = 1,
+    recompute: bool = False,
+    compile: bool = False,
+    snapshots: int | None = None,
+    workers: int = 0,
     seed: int = 0,
     resume: bool | None = None,
     strict: bool = False,
     device: str = "cpu",
     save_seconds: float = 300,
+    captions: str | None = None,
     on_step: Callable[[Progress], None] | None = None,
     on_save: Callable[[System, int], None] | None = None,
 ) -> tuple[System, Result]:
@@ -102,9 +119,16 @@ def train(
         out: the run folder; an existing run is resumed (``resume`` False refuses, True demands one).
         size: images are resized and cropped to this; default the data's own size, 32 for a folder.
         settings: fields of the recipe's config.
-        minutes: stop after so much training time in all; ``steps`` after so many steps.
+        minutes: stop after so much training time in all; ``kimg`` after so many thousands of images, ``steps`` after so
+            many steps.
+        accumulate: parts in which a batch goes through the network, where it does not fit in memory at once.
+        recompute: trade time for memory: activations of the network's blocks are computed again in the backward pass.
+        compile: ``torch.compile`` each of the network's blocks.
+        snapshots: every so many steps store averages of which ``ornstein ema`` makes one of any width afterwards.
+        workers: threads that prepare batches ahead; they change no batch.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
+        captions: the encoder (``minilm``) by which the data's captions become a condition; a resumed run keeps its own.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
 
     Raises:
@@ -121,41 +145,60 @@ def train(
     old = make_config(card.config, _meta(found)[1]) if found is not None else None
     size = size if size is not None else _wish("size", given, asked, old)
     images = open_data(data, size=size, channels=_wish("channels", given, asked, old), strict=strict)
+    book = Book.read(run) if found is not None else None
+    if book is not None or captions is not None:
+        if "caption_width" not in fields:
+            raise UsageError(f"recipe '{name}' takes no captions; leave captions out")
+        images, book = embed(images, captions or (book.encoder if book is not None else ""), book)
     from_data = {k: v for k, v in data_settings(images).items() if k in fields}
     if "size" in given and asked.size != from_data["size"]:
         raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
     config = make_config(card.config, {**from_data, **given})
-    clock = minutes is not None and "steps" not in given
+    endless = (minutes is not None or kimg is not None) and "steps" not in given
     if found is not None:
         config = _resumed_config(run, old, config, given)
-        if minutes is None and "steps" not in given:
-            minutes = found.meta.get("minutes")
-    if clock:
+        if minutes is None and kimg is None and "steps" not in given:
+            minutes, kimg = found.meta.get("minutes"), found.meta.get("kimg")
+        if snapshots is None:
+            snapshots = found.meta.get("snapshots")
+    if endless:
         config = dataclasses.replace(config, steps=_ENDLESS)
+    half = getattr(config, "precision", None) == "fp16"
+    if half and torch.device(device).type == "cpu":
+        raise UsageError("precision=fp16 is for CUDA devices; on a CPU take bf16 or fp32")
+    ranks = Ranks.here()
     try:
-        run.mkdir(parents=True, exist_ok=True)
-        (run / "config.json").write_text(
-            json.dumps(
-                {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}, indent=1
-            )
-        )
+        if ranks.main:
+            run.mkdir(parents=True, exist_ok=True)
+            about = {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}
+            write_text(run / "config.json", json.dumps(about, indent=1))
+            if book is not None and found is None:
+                book.save(run)
     except OSError as e:
         raise OrnsteinError(f"cannot write to {run}: {e}. Choose another --out") from e
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         system = card.build(config)
-        loader = Loader(images, config.batch, seed, config.flip)
+        system.captions = book
+        loader = Loader(images, config.batch, seed, config.flip, ranks.rank, ranks.world, workers=workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
-        meta["minutes"] = minutes
+        meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
         engine = Engine(
             run=run,
             meta=meta,
             device=device,
             seed=seed,
             minutes=minutes,
+            kimg=kimg,
+            accumulate=accumulate,
+            scale_loss=half,
+            recompute=recompute,
+            compile=compile,
             ema_half_life=config.ema_half_life,
+            snapshots=Snapshots(snapshots) if snapshots is not None else None,
             save_every_seconds=save_seconds,
             resume=found is not None,
+            callbacks=(Watch(),),
             on_step=on_step,
             on_save=(lambda step: on_save(system, step)) if on_save is not None else None,
         )
@@ -224,7 +267,10 @@ def export(system: System, path: str | Path, about: Mapping[str, Any] | None = N
     """Write a system's weights as a small checkpoint (float16 by default) to ship or to share."""
     tensors = {k: v.half() if half and v.is_floating_point() else v for k, v in system.modules.state_dict().items()}
     meta = {"recipe": system.recipe, "config": dataclasses.asdict(system.config), "about": dict(about or {})}
-    return save_checkpoint(Path(path), {"model": tensors}, meta)
+    saved = save_checkpoint(Path(path), {"model": tensors}, meta)
+    if system.captions is not None:
+        system.captions.save(saved)
+    return saved
 
 
 def load(what: str | Path) -> System:
@@ -281,11 +327,14 @@ def _restore(found: Checkpoint) -> System:
         )
     modules.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})
     modules.eval()
+    # A run keeps its captions beside its checkpoints' folder, an exported model beside its weights.
+    system.captions = Book.read(found.path) or Book.read(found.path.parent.parent)
     part = "ema" if "ema" in found.parts else "model"
     progress = found.meta.get("progress", {})
     system.weights = {
         "hash": sha256(found.path / f"{part}.safetensors"),
         "path": found.path.name,
+        "ema": part == "ema",
         **{k: progress[k] for k in ("step", "seen") if k in progress},
         **found.meta.get("about", {}),
     }

@@ -28,6 +28,9 @@ class Preset:
 
 
 _CIFAR = {"size": 32, "channels": 3, "batch": 128, "patch": 1, "flip": True, "warmup": 5000, "decay": "constant"}
+_LATENTS: dict[str, Any] = {"size": 32, "channels": 4, "classes": tuple(str(i) for i in range(1000)), "patch": 2}
+_DIT: dict[str, Any] = _LATENTS | {"batch": 256, "lr": 1e-4, "warmup": 0, "clip": 0.0, "ema_half_life": 1_774_000}
+_REDUCED_DIT = {"size": 8, "channels": 3, "batch": 2, "depth": 2}
 _REDUCED = {"size": 8, "batch": 2}
 
 PRESETS: dict[str, dict[str, Preset]] = {
@@ -50,6 +53,81 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "improved-ddpm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "iddpm_cifar10", "dropout": 0.3, "lr": 1e-4, "steps": 500_000, "warmup": 0}
+            | {"chain": 4000, "sampling_steps": 4000, "ema_half_life": 887_000, "precision": "fp32", "clip": 0.0},
+            "Nichol & Dhariwal 2021, appendix A; the number of parameters is that of the released network",
+            52.5e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "loss-weighting": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000},
+            "The network of DDPM: Hang et al. 2023 and Choi et al. 2022 weight the losses of existing networks",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "zero-terminal-snr": {
+        "cifar10": Preset(
+            _CIFAR | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 400_000},
+            "The network of DDPM: Lin et al. 2023 tune a latent model, whose table this recipe has",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "likelihood-weighting": {
+        "cifar10": Preset(
+            _CIFAR
+            | {
+                "architecture": "ddpmpp_cifar10",
+                "dropout": 0.1,
+                "lr": 2e-4,
+                "steps": 1_300_000,
+                "ema_half_life": 887_000,
+            },
+            "Song et al. 2021, section 7: DDPM++ as re-stated by Karras et al. 2022",
+            55.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "dit": {
+        "imagenet256-s": Preset(
+            _DIT | {"width": 384, "depth": 12, "head": 64, "steps": 400_000},
+            "Peebles & Xie 2023, table 1, DiT-S on latents of 32 x 32 x 4",
+            33e6,
+            reduced=_REDUCED_DIT,
+        ),
+        "imagenet256-xl": Preset(
+            _DIT | {"width": 1152, "depth": 28, "head": 72, "steps": 7_000_000},
+            "Peebles & Xie 2023, table 1, DiT-XL on latents of 32 x 32 x 4",
+            675e6,
+            reduced=_REDUCED_DIT | {"width": 144},
+        ),
+    },
+    "vdm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"widths": (128,), "blocks": 32, "dropout": 0.1, "lr": 2e-4, "steps": 10_000_000, "schedule_width": 1024}
+            | {"ema_half_life": 887_000, "sampling_steps": 1000, "precision": "fp32"},
+            "Kingma et al. 2021, appendix B: 32 levels of 128 channels without down-sampling; blocks of another family here",
+            reduced=_REDUCED | {"blocks": 2},
+        ),
+    },
+    "edm2": {
+        "imagenet512-xs": Preset(
+            _LATENTS
+            | {"size": 64, "patch": 1, "widths": (128, 256, 384, 512), "blocks": 3, "attention": (2, 3), "batch": 2048}
+            | {"lr": 1.2e-2, "decay_steps": 70_000, "steps": 1_048_576, "clip": 0.0, "warmup": 4883},
+            "Karras et al. 2024, table 2, EDM2-XS on latents of 64 x 64 x 4",
+            125e6,
+            reduced={"size": 8, "channels": 3, "batch": 2, "widths": (32, 64, 64, 64)},
+        ),
+    },
     "edm": {
         "cifar10": Preset(
             _CIFAR
@@ -66,6 +144,96 @@ PRESETS: dict[str, dict[str, Preset]] = {
             "Tong et al. 2024, appendix E: the network of DDPM on CIFAR-10",
             35.7e6,
             reduced=_REDUCED,
+        ),
+    },
+    "analog-bits": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.3, "lr": 1e-4, "steps": 1_500_000, "ema_half_life": 887_000}
+            | {"bits": 8, "sampling_steps": 100},
+            "Chen et al. 2023, appendix D: three levels of 256 channels with three blocks each",
+            reduced=_REDUCED,
+        ),
+    },
+    "blur-diffusion": {
+        "lsun64": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "size": 64, "dropout": 0.0, "lr": 5e-5, "batch": 32, "steps": 1_000_000}
+            | {"sampling_steps": 1000, "ema_half_life": 222_000},
+            "Lee et al. 2022, section 5: 64 x 64, learning rate 5e-5; the network of DDPM",
+            reduced={"size": 8, "batch": 2},
+        ),
+    },
+    "non-uniform-diffusion": {
+        "128": Preset(
+            {
+                "size": 128,
+                "channels": 3,
+                "batch": 32,
+                "patch": 1,
+                "widths": (128, 256, 256, 256),
+                "blocks": 4,
+                "warmup": 5000,
+            }
+            | {"lr": 2e-4, "steps": 500_000, "ema_half_life": 222_000},
+            "Batzolis et al. 2022, section 5: 128 x 128; a network of the width of NCSN++",
+            reduced={"size": 16, "batch": 2},
+        ),
+    },
+    "d3pm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 1_500_000, "values": 256}
+            | {"chain": 1000, "sampling_steps": 1000, "ema_half_life": 887_000},
+            "Austin et al. 2021, appendix B.3: the network of DDPM, with a logistic head",
+            35.7e6,
+            reduced=_REDUCED | {"values": 16, "chain": 20, "sampling_steps": 20},
+        ),
+    },
+    "rectified-flow": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpmpp_cifar10", "dropout": 0.15, "lr": 2e-4, "steps": 900_000, "first_steps": 600_000}
+            | {"pairs": 1_000_000, "pair_steps": 50, "sampling_steps": 1},
+            "Liu et al. 2022, section 5.1: the network of DDPM++; a million pairs stand for their four",
+            reduced=_REDUCED | {"pairs": 2, "pair_steps": 1},
+        ),
+    },
+    "consistency-models": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.0, "lr": 4e-4, "batch": 512, "steps": 800_000}
+            | {"rate": 0.9, "ema_half_life": 3_500_000},
+            "Song et al. 2023, table 3, the column of consistency training on CIFAR-10: NCSN++",
+            reduced=_REDUCED,
+        ),
+    },
+    "consistency-improved": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.3, "lr": 1e-4, "batch": 1024, "steps": 400_000}
+            | {"ema_half_life": 10_000_000},
+            "Song & Dhariwal 2023, appendix A: NCSN++, dropout 0.3",
+            reduced=_REDUCED,
+        ),
+    },
+    "meanflow": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpmpp_cifar10", "dropout": 0.2, "lr": 6e-4, "batch": 1024, "steps": 800_000}
+            | {"logit_mean": -2.0, "logit_std": 2.0, "power": 0.75},
+            "Geng et al. 2025, appendix A: the network of DDPM++ on CIFAR-10",
+            reduced=_REDUCED,
+        ),
+    },
+    "shortcut": {
+        "celeba256-latents": Preset(
+            {"architecture": "dit_b", "size": 32, "channels": 4, "batch": 64, "steps": 400_000, "warmup": 5000}
+            | {"decay": "constant", "lr": 1e-4, "precision": "bf16"},
+            "Frans et al. 2024, table 3: DiT-B/2 on latents of 32 x 32 x 4, without its learned variances",
+            130e6,
+            0.02,
+            reduced={"size": 8, "channels": 3, "batch": 2},
         ),
     },
 }

@@ -12,10 +12,26 @@ from typing import Any, TypeVar
 from ornstein.core.errors import UsageError, suggest, unknown
 
 MODULES = (
+    "ornstein.recipes.images.analog_bits",
+    "ornstein.recipes.images.blur_diffusion",
+    "ornstein.recipes.images.consistency_improved",
+    "ornstein.recipes.images.consistency_models",
+    "ornstein.recipes.images.d3pm",
     "ornstein.recipes.images.ddim",
     "ornstein.recipes.images.ddpm",
+    "ornstein.recipes.images.dit",
     "ornstein.recipes.images.edm",
+    "ornstein.recipes.images.edm2",
     "ornstein.recipes.images.flow_matching",
+    "ornstein.recipes.images.meanflow",
+    "ornstein.recipes.images.non_uniform_diffusion",
+    "ornstein.recipes.images.rectified_flow",
+    "ornstein.recipes.images.shortcut",
+    "ornstein.recipes.images.improved_ddpm",
+    "ornstein.recipes.images.likelihood_weighting",
+    "ornstein.recipes.images.loss_weighting",
+    "ornstein.recipes.images.vdm",
+    "ornstein.recipes.images.zero_terminal_snr",
 )
 """Every module that registers a recipe: one line per system."""
 

@@ -48,5 +48,5 @@ class DDIM(DenoisingSampler):
         x_s = a * x_t + b * x_0
         if self.eta > 0:
             (v,) = cast(x_t, v)
-            x_s = x_s + v * rng.normal_like(x_t)
+            x_s = x_s + v * rng.between(x_t, t, s)
         return x_s, None

@@ -34,7 +34,7 @@ class EulerMaruyama(DenoisingSampler):
         score = p.score(x_t, t, posterior)
         h, root, inner = cast(x_t, t - s, (t - s).sqrt(), s > 0)
         back = p.diffuse(p.diffuse(score, t), t) - p.drift(x_t, t)
-        noise = p.diffuse(rng.normal_like(x_t), t)
+        noise = p.diffuse(rng.between(x_t, t, s), t)
         x_s = p.move(x_t, h * back + inner * root * noise)
         if isinstance(p, Affine):
             x_s = torch.where(s > 0, x_s, posterior.mean)

@@ -42,6 +42,18 @@ def uniform(process: Process, steps: int, t_max: float | None = None, t_min: flo
     return _close(torch.linspace(high, low, steps, dtype=torch.float64))
 
 
+def trailing(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Equal steps in t from the very start to 0: t_max (1 - i/steps). Lin et al. 2023, 2305.08891, section 3.3.
+
+    The network is last asked at t_max/steps, so the last step is as long as the others (``uniform`` ends with a short one).
+    """
+    high, low = _ends(process, steps, t_max, t_min)
+    times = high * (1 - torch.arange(steps, dtype=torch.float64) / steps)
+    if float(times[-1]) < low * (1 - 1e-9):
+        raise UsageError(f"{steps} trailing steps would ask the network below t_min = {low:.4g}; take fewer")
+    return _close(times)
+
+
 def quadratic(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
     """Equal steps in sqrt(t): DDIM's quadratic subsequence, denser near the data."""
     high, low = _ends(process, steps, t_max, t_min)
@@ -89,6 +101,17 @@ def karras(process: Process, steps: int, t_max: float | None = None, t_min: floa
     roots = torch.linspace(0, 1, steps, dtype=torch.float64)
     a, b = torch.tensor([top, low], dtype=torch.float64).exp() ** (1 / rho)
     return _from_levels(affine, rho * (a + roots * (b - a)).log(), high)
+
+
+def even(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Equal steps in t all the way to 0, without a stop at t_min: for learned jumps, of which every one counts."""
+    high, _ = _ends(process, steps, t_max, t_min)
+    return torch.linspace(high, 0, steps + 1, dtype=torch.float64)
+
+
+def even_karras(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """The same on Karras's spacing: the levels of :func:`karras` at ``steps + 1`` evaluations, the last replaced by 0."""
+    return _close(karras(process, steps + 1, t_max, t_min)[:steps])
 
 
 def cosine(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
@@ -159,6 +182,7 @@ def align_your_steps(process: Process, steps: int, t_max: float | None = None, t
 
 GRIDS: dict[str, Grid] = {
     "uniform": uniform,
+    "trailing": trailing,
     "quadratic": quadratic,
     "log_snr": log_snr,
     "karras": karras,
@@ -167,6 +191,8 @@ GRIDS: dict[str, Grid] = {
     "kl_optimal": cosine,
     "beta": beta,
     "sgm_uniform": sgm_uniform,
+    "even": even,
+    "even_karras": even_karras,
     "align_your_steps": align_your_steps,
 }
 """``exponential`` (equal steps in log sigma) and ``kl_optimal`` are other names."""

@@ -25,11 +25,15 @@ from ornstein.samplers.dpm_solver import DPMSolverPP2M
 from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
 from ornstein.samplers.euler import Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama
+from ornstein.samplers.flow_map import FlowMap
+from ornstein.samplers.flow_sde import FlowSDE
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
 from ornstein.samplers.paradigms import ParaDiGMS
 from ornstein.samplers.pndm import IPNDM, PNDM
+from ornstein.samplers.renoise import Renoise
 from ornstein.samplers.runge_kutta import RK4, Midpoint
+from ornstein.samplers.self_conditioned import SelfConditioned
 from ornstein.samplers.unipc import UniPC
 
 SAMPLERS: dict[str, type[DenoisingSampler]] = {
@@ -51,6 +55,7 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "dpmpp_2s": DPMSolverPP2S,
     "dpmpp_3m": DPMSolverPP3M,
     "unipc": UniPC,
+    "flow_sde": FlowSDE,
     "adaptive_rk": AdaptiveRK,
     "dpm_adaptive": DPMAdaptive,
     "paradigms": ParaDiGMS,
@@ -62,6 +67,13 @@ ASCENDING: dict[str, type[DenoisingSampler]] = {"ddim_inversion": DDIMInversion}
 
 DISTILLED: dict[str, type[DenoisingSampler]] = {"lcm": Consistency, "tcd": TCD}
 """Those for distilled models, whose answer is the end of the flow and not E[x_0 | x_t]."""
+
+LEARNED: dict[str, type[DenoisingSampler]] = {
+    "flow_map": FlowMap,
+    "renoise": Renoise,
+    "self_conditioned": SelfConditioned,
+}
+"""Samplers for denoisers that were trained to be jumped with; on any other they converge to nothing, so orders say nothing."""
 
 _ALIASES: dict[str, str] = {
     "ddpm": "ancestral",
@@ -155,7 +167,7 @@ class Choice:
     @property
     def kind(self) -> type[DenoisingSampler]:
         """The sampler's class."""
-        return (SAMPLERS | ASCENDING | DISTILLED)[self.name]
+        return (SAMPLERS | ASCENDING | DISTILLED | LEARNED)[self.name]
 
     def __call__(self, denoiser: Denoiser) -> DenoisingSampler:
         return self.kind(denoiser, **dict(self.options))
@@ -180,7 +192,7 @@ def get(name: str, *, grid: str | None = None, options: Mapping[str, Any] | None
     for suffix, its_grid in _GRID_SUFFIXES.items():
         if key.endswith(suffix):
             key, grid = key.removesuffix(suffix), grid or its_grid
-    kinds = SAMPLERS | ASCENDING | DISTILLED
+    kinds = SAMPLERS | ASCENDING | DISTILLED | LEARNED
     known = {re.sub(r"_", " ", n): n for n in kinds} | _ALIASES
     own, preset = _WITH_OPTIONS.get(key, (known.get(key), {}))
     if own is None:

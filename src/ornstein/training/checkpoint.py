@@ -23,11 +23,13 @@ from ornstein.core.errors import CheckpointError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+PARTIAL, FORMER, REMOVED = ".partial", ".former", ".removed"
+"""Endings of what is being written, what is being replaced and what is being deleted."""
 PICKLES = {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin"}
 
 
 class CheckpointWarning(UserWarning):
-    """A checkpoint that is damaged was passed over; the one before it is used."""
+    """A checkpoint was passed over as damaged, or could not be written."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,48 @@ def _sync(path: Path) -> None:
         os.close(fd)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    aside = path.with_name(path.name + PARTIAL)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        _sync(aside)
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Delete a folder. It loses its name first: a kill in the middle leaves nothing that looks like a checkpoint."""
+    gone = path.with_name(path.name + REMOVED)
+    shutil.rmtree(gone, ignore_errors=True)
+    try:
+        path.rename(gone)
+    except OSError:
+        gone = path
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Clear away what a killed process left half-written or half-deleted in a run's folder of checkpoints."""
+    for path in list(folder.glob("step-*")) if folder.is_dir() else ():
+        if path.suffix in (PARTIAL, REMOVED):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.suffix == FORMER:
+            if path.with_suffix("").exists():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.rename(path.with_suffix(""))  # killed between the two renames of a replacement
+
+
 def save_checkpoint(path: Path, parts: Mapping[str, Mapping[str, Tensor]], meta: Mapping[str, Any]) -> Path:
     """Write a checkpoint folder; it appears under ``path`` whole or not at all.
 
     Raises:
         CheckpointError: it could not be written (disk full, no permission); what was there before stays.
     """
-    aside = path.with_name(path.name + ".partial")
+    aside, former = path.with_name(path.name + PARTIAL), path.with_name(path.name + FORMER)
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
@@ -84,16 +121,25 @@ def save_checkpoint(path: Path, parts: Mapping[str, Mapping[str, Tensor]], meta:
             _sync(file)
             files[file.name] = {"sha256": sha256(file), "bytes": file.stat().st_size}
         manifest = aside / MANIFEST
-        manifest.write_text(json.dumps({"format": FORMAT, "meta": dict(meta), "files": files}, indent=1))
+        entries = {"format": FORMAT, "meta": dict(meta), "meta_sha256": _digest(dict(meta)), "files": files}
+        manifest.write_text(json.dumps(entries, indent=1))
         _sync(manifest)
         if path.exists():
-            shutil.rmtree(path)
+            shutil.rmtree(former, ignore_errors=True)
+            path.rename(former)
         aside.rename(path)
         _sync(path.parent)
     except (OSError, SafetensorError) as e:
         shutil.rmtree(aside, ignore_errors=True)
+        if former.exists() and not path.exists():
+            former.rename(path)
         raise CheckpointError(f"could not write the checkpoint {path}: {e}. Earlier checkpoints are untouched") from e
+    shutil.rmtree(former, ignore_errors=True)
     return path
+
+
+def _digest(meta: Any) -> str:
+    return hashlib.sha256(json.dumps(meta, sort_keys=True).encode()).hexdigest()
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -108,6 +154,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
         manifest["files"], manifest["meta"]
     except (ValueError, KeyError, TypeError) as e:
         raise CheckpointError(f"{file} is damaged: {e}") from e
+    if manifest.get("meta_sha256", _digest(manifest["meta"])) != _digest(manifest["meta"]):
+        raise CheckpointError(f"{file} is damaged: its meta data do not have the hash that it gives")
     if version > FORMAT:
         raise CheckpointError(
             f"{path} has checkpoint format {version}; this version reads up to {FORMAT}. Install a newer ornstein"
@@ -143,10 +191,12 @@ def load_checkpoint(path: Path, parts: tuple[str, ...] | None = None) -> Checkpo
 def checkpoints(run: Path) -> list[Path]:
     """The finished checkpoint folders of a run, oldest first."""
     folder = run / "checkpoints"
-    return (
-        sorted(p for p in folder.glob("step-*") if p.is_dir() and not p.name.endswith(".partial"))
-        if folder.is_dir()
-        else []
+    found = [p for p in folder.glob("step-*") if p.is_dir()] if folder.is_dir() else []
+    return sorted(
+        p
+        for p in found
+        # A former one counts while the one that was to replace it is not there.
+        if p.suffix not in (PARTIAL, FORMER, REMOVED) or (p.suffix == FORMER and not p.with_suffix("").exists())
     )
 
 

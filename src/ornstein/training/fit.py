@@ -5,134 +5,28 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ornstein.core.batch import Batch
-from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError
-from ornstein.core.loss import Objective
-from ornstein.core.rng import Stream
-from ornstein.training.checkpoint import checkpoints, latest_checkpoint, save_checkpoint
-from ornstein.training.ema import EMA
-from ornstein.training.metrics import LevelLoss, Metrics
-from ornstein.training.optim import OptimizerSpec
+from ornstein.core.errors import OrnsteinError
+from ornstein.training.engine import Engine as Engine
+from ornstein.training.engine import Result as Result
+from ornstein.training.failure import clear_failure, note_failure
+from ornstein.training.player import Diverged, Outcome, Player
+from ornstein.training.progress import Progress as Progress
+from ornstein.training.regions import prepared
+from ornstein.training.session import Session, budget, last_good
+from ornstein.training.signals import Stop
+from ornstein.training.stage import Data as Data
+from ornstein.training.stage import Stage as Stage
+from ornstein.training.stage import Update as Update
 
-
-class Data(Protocol):
-    """A stream of batches that can say where it is and go on from there."""
-
-    def __iter__(self) -> Iterator[Batch[Any]]: ...
-    def state(self) -> dict[str, int]: ...
-    def restore(self, state: dict[str, int]) -> None: ...
-
-
-@dataclass
-class Update:
-    """One player's step on each batch: its loss reaches only its own parameters."""
-
-    objective: Objective
-    params: list[nn.Parameter]
-    optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
-    every: int = 1
-
-
-@dataclass
-class Stage:
-    """A data stream, the updates made on each batch, and a number of steps."""
-
-    name: str
-    data: Data
-    updates: list[Update]
-    steps: int
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a callback is told after each step."""
-
-    stage: str
-    step: int
-    steps: int
-    loss: float
-    seen: int
-    """samples in all"""
-    here: int
-    """samples since this process began to train"""
-    seconds: float
-    """of this process's training so far"""
-    fraction: float
-    """of the budget, the nearer of steps and minutes"""
-
-    @property
-    def images_per_second(self) -> float:
-        """Since this process began to train."""
-        return self.here / max(self.seconds, 1e-9)
-
-
-@dataclass
-class Engine:
-    """Where and how to train: device, budget, average, records. ``run`` None keeps everything in memory."""
-
-    run: Path | None = None
-    meta: dict[str, Any] = field(default_factory=dict)
-    device: str = "cpu"
-    seed: int = 0
-    minutes: float | None = None
-    ema_half_life: float = 500_000
-    ema_ramp: float = 0.05
-    log_every: int = 50
-    save_every_seconds: float = 300
-    keep: int = 2
-    resume: bool = False
-    on_step: Callable[[Progress], None] | None = None
-    on_save: Callable[[int], None] | None = None
-    """called with the EMA weights in place whenever a checkpoint was written: sample strips"""
-
-    def __post_init__(self) -> None:
-        if self.minutes is not None and not self.minutes > 0:
-            raise UsageError(f"minutes must be positive, got {self.minutes}")
-
-
-class _Stop:
-    """SIGTERM and Ctrl-C ask for a stop after the step; what was reached is saved."""
-
-    def __init__(self) -> None:
-        self.asked: str | None = None
-
-    def __call__(self, number: int, frame: object) -> None:
-        self.asked = signal.Signals(number).name
-
-    @contextmanager
-    def installed(self) -> Iterator[_Stop]:
-        try:
-            old = {s: signal.signal(s, self) for s in (signal.SIGTERM, signal.SIGINT)}
-        except ValueError:  # not the main thread: nobody sends us signals there
-            old = {}
-        try:
-            yield self
-        finally:
-            for s, handler in old.items():
-                signal.signal(s, handler)
-
-
-@dataclass(frozen=True)
-class Result:
-    """How training ended."""
-
-    step: int
-    seen: int
-    seconds: float
-    loss: float
-    reason: str
-    """``steps``, ``minutes`` or the signal's name"""
-    notes: tuple[str, ...]
-    """checkpoints found torn on resume"""
+IDLE = Outcome(loss=math.nan, norm=math.nan, lr=0.0, levels=None, logs={}, small=None)
+"""Before the first player has moved."""
 
 
 def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
@@ -141,184 +35,126 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
     A stage is asked for only when the one before has ended, so it may depend on its result.
 
     Raises:
-        OrnsteinError: a loss is not finite (before the step is made; the last good checkpoint stays).
-        CheckpointError: the run exists and ``resume`` is not set, or nothing in it can be resumed.
+        OrnsteinError: a loss or a gradient is not finite (before the step is made; the last good checkpoint stays).
+        CheckpointError: the run exists and ``resume`` is not set, nothing in it can be resumed, or the last checkpoint
+            cannot be written.
     """
-    run = engine.run
-    if run is not None and checkpoints(run) and not engine.resume:
-        raise CheckpointError(
-            f"{run} holds a run already: pass resume=True (--resume) to go on with it, or another out"
-        )
     model.to(engine.device).train()
-    ema = EMA(model, engine.ema_half_life, engine.ema_ramp)
-    rng = Stream(engine.seed)
-    found, torn = latest_checkpoint(run) if run is not None and engine.resume else (None, [])
-    if torn and found is None:
-        raise CheckpointError("no checkpoint of the run can be read: " + "; ".join(torn))
-    fresh: dict[str, Any] = {"stage": 0, "stage_start": 0, "step": 0, "seen": 0, "seconds": 0.0, "data": None}
-    state: dict[str, Any] = found.meta["progress"] if found else fresh
-    if found is None:
-        torch.manual_seed(engine.seed)  # dropout
-    else:
-        model.load_state_dict(found.parts["model"])
-        ema.restore(found.parts["ema"])
-        rng.restore(found.parts["random"]["stream"])
-        torch.set_rng_state(found.parts["random"]["torch"].to(torch.uint8))
-    metrics = Metrics(run, keep_until=state["step"] if found else None) if run is not None else None
-    levels = LevelLoss()
-    begin = saved = time.monotonic()
-    before = float(state["seconds"])
-    step, seen, loss_value, reason = int(state["step"]), int(state["seen"]), math.nan, "steps"
-    recent: list[float] = []
-    first = seen
-    mark = (begin, seen)
-
-    def elapsed() -> float:
-        return before + time.monotonic() - begin
-
-    def save(stage: int, stage_start: int, data: Data, optimizers: list[torch.optim.Optimizer]) -> None:
-        nonlocal saved
-        saved = time.monotonic()
-        if run is None:
-            return
-        progress: dict[str, Any] = {"stage": stage, "stage_start": stage_start, "step": step, "seen": seen}
-        progress |= {"seconds": elapsed(), "data": data.state()}
-        opt, groups = _pack_optimizers(optimizers)
-        parts = {
-            "model": model.state_dict(),
-            "ema": ema.state(),
-            "optimizer": opt,
-            "random": {"stream": rng.state(), "torch": torch.get_rng_state()},
-        }
-        meta = {**engine.meta, "progress": progress, "optimizer": groups, "torch": torch.__version__}
-        save_checkpoint(run / "checkpoints" / f"step-{step:07d}", parts, meta)
-        for old in checkpoints(run)[: -engine.keep]:
-            _remove(old)
-        if engine.on_save is not None:
-            with ema.swapped(), _evaluating(model):
-                engine.on_save(step)
-
-    with _Stop().installed() as stop, closing(metrics) if metrics is not None else nullcontext():
+    session = Session(model, engine)
+    writer = session.ranks.main
+    clear_failure(engine.run if writer else None)
+    loss, reason = math.nan, "steps"
+    with Stop().installed() as stop, closing(session), prepared(model, engine):
+        for callback in engine.callbacks if writer else ():
+            callback.on_start(session.step, session.seen)
         for index, stage in enumerate(stages):
-            if index < state["stage"]:
+            if index < session.stage:
                 continue
-            optimizers = [u.optimizer.build(u.params) for u in stage.updates]
-            resumed = found is not None and index == state["stage"]
-            stage_start = int(state["stage_start"]) if resumed else step
-            if resumed and found is not None:
-                _unpack_optimizers(optimizers, found.parts["optimizer"], found.meta["optimizer"])
-                stage.data.restore(state["data"])
-            if step - stage_start >= stage.steps:
+            players = [Player(update, engine, session.ranks) for update in stage.updates]
+            session.enter(index, players, stage.data)
+            if session.step - session.stage_start >= stage.steps:
                 continue
-            if engine.minutes is not None and elapsed() >= 60 * engine.minutes:
-                reason = "minutes"  # all used up before: a resumed run makes no further step
+            if spent := budget(engine, session)[1]:  # all used up before: a resumed run makes no further step
+                reason = spent
                 break
-            for batch in stage.data:
-                batch = batch.to(engine.device)
-                local = step - stage_start + 1
-                for update, optimizer in zip(stage.updates, optimizers, strict=True):
-                    if local % update.every:
-                        continue
-                    optimizer.zero_grad(set_to_none=True)
-                    loss = update.objective(batch, rng)
-                    loss_value = loss.value.item()
-                    if not math.isfinite(loss_value):
-                        last = checkpoints(run)[-1].name if run is not None and checkpoints(run) else "none"
-                        raise OrnsteinError(
-                            f"the loss is {loss_value} at step {step + 1} of stage '{stage.name}'; training stopped before the "
-                            f"update. Last good checkpoint: {last}. Lower the learning rate, or look for outliers in the data"
-                        )
-                    loss.value.backward(inputs=update.params)
-                    norm = _clip(update.params, update.optimizer.clip)
-                    for group in optimizer.param_groups:
-                        group["lr"] = update.optimizer.lr_at(local)
-                    optimizer.step()
-                    if loss.levels is not None:
-                        levels.add(*loss.levels)
-                step, seen = step + 1, seen + len(batch)
-                ema.update(len(batch), seen)
-                recent.append(loss_value)
-                now = time.monotonic()
-                if metrics is not None and (step % engine.log_every == 0 or local == stage.steps):
-                    rate = (seen - mark[1]) / max(now - mark[0], 1e-9)
-                    record = {"loss": sum(recent) / len(recent), "grad_norm": norm, "images_per_second": rate}
-                    metrics.write(step, {**record, "seconds": elapsed(), **levels.take()})
-                    mark, recent = (now, seen), []
-                fraction = local / stage.steps
-                if engine.minutes is not None:
-                    fraction = max(fraction, elapsed() / (60 * engine.minutes))
-                if engine.on_step is not None:
-                    engine.on_step(
-                        Progress(
-                            stage.name,
-                            local,
-                            stage.steps,
-                            loss_value,
-                            seen,
-                            seen - first,
-                            now - begin,
-                            min(fraction, 1.0),
-                        )
-                    )
-                if stop.asked is not None:
-                    reason = stop.asked
-                elif engine.minutes is not None and elapsed() >= 60 * engine.minutes:
-                    reason = "minutes"
-                done = local >= stage.steps or reason != "steps"
-                if done or now - saved >= engine.save_every_seconds:
-                    save(index, stage_start, stage.data, optimizers)
-                if done:
-                    break
+            loss, reason = _train(stage, players, session, engine, stop)
             if reason != "steps":
                 break
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            if name in ema.shadow:
-                p.copy_(ema.shadow[name])
+    session.ema.put()
     model.eval()
-    return Result(step, seen, elapsed(), loss_value, reason, tuple(torn))
+    return Result(session.step, session.seen, session.elapsed(), loss, reason, tuple(session.notes))
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train()
+def _train(stage: Stage, players: Sequence[Player], session: Session, engine: Engine, stop: Stop) -> tuple[float, str]:
+    """One stage, to its end or to that of the budget; the last loss and what ended it."""
+    done = IDLE
+    for batch in stage.data:
+        number = session.step - session.stage_start + 1
+        batch = batch.to(engine.device)
+        try:
+            done = _step(batch, players, session, engine, number) or done
+        except Diverged as e:
+            note_failure(engine.run if session.ranks.main else None, session.step + 1, str(e))
+            raise OrnsteinError(
+                f"{e} at step {session.step + 1} of stage '{stage.name}'; training stopped before the "
+                f"update. Last good checkpoint: {last_good(engine.run)}. Lower the learning rate, or look for outliers "
+                "in the data (ornstein doctor)"
+            ) from e
+        now = time.monotonic()
+        spent, over = budget(engine, session)
+        progress = Progress(
+            stage=stage.name,
+            step=number,
+            steps=stage.steps,
+            loss=done.loss,
+            seen=session.seen,
+            here=session.seen - session.first,
+            seconds=now - session.begin,
+            fraction=min(max(number / stage.steps, spent), 1.0),
+            grad_norm=done.norm,
+            lr=done.lr,
+        )
+        if session.step % engine.log_every == 0 or number == stage.steps:
+            session.record()
+        told = _told(engine, progress) if session.ranks.main else None
+        reason = _reason(session, stop, told, over, number >= stage.steps)
+        due = now - session.saved >= engine.save_every_seconds
+        if session.tracker is not None and session.tracker.due(session.step, reason is not None):
+            session.snapshot()
+        if reason or session.ranks.highest([due], engine.device)[0]:
+            session.save(players, stage.data, ending=reason is not None)
+        if reason:
+            return done.loss, reason
+    raise OrnsteinError(f"the data of stage '{stage.name}' ended before its {stage.steps} steps; a stream has no end")
 
 
-def _clip(params: list[nn.Parameter], limit: float | None) -> float:
-    norm = torch.nn.utils.clip_grad_norm_(params, limit if limit is not None else math.inf, foreach=True)
-    return float(norm)
+def _step(
+    batch: Batch[Any], players: Sequence[Player], session: Session, engine: Engine, number: int
+) -> Outcome | None:
+    """The updates that are due on one batch, then the averages; what the last player did, None if it was no one's turn."""
+    measured = engine.noise_scale_every > 0 and (session.step + 1) % engine.noise_scale_every == 0
+    parts = engine.accumulate if engine.accumulate > 1 or not measured else 2
+    pieces = batch.split(parts) if parts > 1 else [batch]
+    done: Outcome | None = None
+    meters = session.meters
+    for i, player in enumerate(players):
+        if number % player.update.every:
+            continue
+        done = player.step(pieces, session.rng, number)
+        mark = f"/player_{i}" if len(players) > 1 else ""
+        for name, value in (("loss", done.loss), ("grad_norm", done.norm), ("lr", done.lr)):
+            meters.add(name + mark, value)
+        meters.high("grad_norm_max" + mark, done.norm)
+        for name, value in done.logs.items():
+            meters.add(name, value)
+        if done.levels is not None:
+            meters.levels(*done.levels)
+        if done.small is not None and i == 0 and math.isfinite(done.norm):
+            session.noise.add(*done.small, done.norm**2, len(batch))
+    if done is not None and len(players) > 1:
+        meters.add("loss", done.loss)
+    session.step, session.seen = session.step + 1, session.seen + len(batch) * session.ranks.world
+    session.ema.update(len(batch) * session.ranks.world, session.seen)
+    if session.tracker is not None:
+        session.tracker.update(len(batch) * session.ranks.world, session.seen)
+    return done
 
 
-def _pack_optimizers(optimizers: list[torch.optim.Optimizer]) -> tuple[dict[str, Tensor], list[Any]]:
-    """Optimiser states as named tensors, and what is not a tensor as JSON."""
-    tensors: dict[str, Tensor] = {}
-    groups: list[Any] = []
-    for i, optimizer in enumerate(optimizers):
-        state = optimizer.state_dict()
-        for p, entries in state["state"].items():
-            for name, value in entries.items():
-                tensors[f"{i}.{p}.{name}"] = torch.as_tensor(value)
-        groups.append(state["param_groups"])
-    return tensors, groups
+def _told(engine: Engine, progress: Progress) -> str | None:
+    """Tell those who watch; the first reason to stop that one of them gives."""
+    if engine.on_step is not None:
+        engine.on_step(progress)
+    reasons = [callback.on_step(progress) for callback in engine.callbacks]
+    return next((r for r in reasons if r), None)
 
 
-def _unpack_optimizers(optimizers: list[torch.optim.Optimizer], tensors: dict[str, Tensor], groups: list[Any]) -> None:
-    if len(groups) != len(optimizers):
-        raise CheckpointError(f"the checkpoint holds {len(groups)} optimisers, this stage has {len(optimizers)}")
-    for i, optimizer in enumerate(optimizers):
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            which, p, name = key.split(".", 2)
-            if int(which) == i:
-                state.setdefault(int(p), {})[name] = value
-        optimizer.load_state_dict({"state": state, "param_groups": groups[i]})
-
-
-def _remove(path: Path) -> None:
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)
+def _reason(session: Session, stop: Stop, told: str | None, over: str | None, steps: bool) -> str | None:
+    """Why this step is the last, if it is. What ends one process ends all: a signal before the steps before a budget."""
+    wants = session.ranks.highest([stop.number, steps, over is not None, told is not None], session.engine.device)
+    if wants[0]:
+        return signal.Signals(wants[0]).name
+    if wants[1]:
+        return "steps"
+    if wants[2]:
+        return over or "minutes"  # another's clock is ahead of this one's
+    return (told or "a callback") if wants[3] else None

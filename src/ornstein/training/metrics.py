@@ -3,63 +3,73 @@
 from __future__ import annotations
 
 import json
-import math
+import warnings
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from torch import Tensor
+from ornstein.training.checkpoint import write_text
 
-BINS = 8
+FILE = "metrics.jsonl"
+
+
+class MetricsWarning(UserWarning):
+    """A record of the metrics could not be written; training goes on."""
+
+
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    """The records of a run, oldest first; a line that a killed process left half-written is passed over."""
+    path = run / FILE
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            record = json.loads(line)
+            record["step"] + 0
+        except (ValueError, TypeError, KeyError):
+            continue
+        records.append(record)
+    return records
 
 
 class Metrics:
     """Appends one JSON object per record to ``metrics.jsonl`` and mirrors its scalars to TensorBoard."""
 
-    def __init__(self, run: Path, keep_until: int | None = None):
+    def __init__(self, run: Path, keep_until: int | None = None, tensorboard: bool = True):
         run.mkdir(parents=True, exist_ok=True)
-        self.path = run / "metrics.jsonl"
+        self.path = run / FILE
         if keep_until is not None and self.path.exists():
             # A resumed run repeats what came after its checkpoint: drop those records, or they would stand twice.
-            kept = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= keep_until]
-            self.path.write_text("".join(line + "\n" for line in kept))
-        self._file = self.path.open("a")
+            kept = [r for r in read_metrics(run) if r["step"] <= keep_until]
+            write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
+        self._file: TextIO = self.path.open("a", encoding="utf-8")
         self._board: Any = None
-        if find_spec("tensorboard") is not None:
+        if tensorboard and find_spec("tensorboard") is not None:
             from torch.utils.tensorboard.writer import SummaryWriter
 
-            self._board = SummaryWriter(str(run / "events"))
+            purge = None if keep_until is None else keep_until + 1
+            self._board = SummaryWriter(str(run / "events"), purge_step=purge)
 
     def write(self, step: int, values: dict[str, float]) -> None:
-        """One record."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        """One record. A full disk costs the record, not the run."""
+        try:
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
+        except OSError as e:
+            warnings.warn(f"{self.path}: step {step} was not recorded: {e.strerror}", MetricsWarning, stacklevel=2)
+            self._reopen()
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
+
+    def _reopen(self) -> None:
+        """Forget what could not be written: a buffer that still holds it would fail at every later record and at the end."""
+        with suppress(OSError):
+            self._file.close()
+        self._file = self.path.open("a", encoding="utf-8")
 
     def close(self) -> None:
         """Flush and close both."""
         self._file.close()
         if self._board is not None:
             self._board.close()
-
-
-class LevelLoss:
-    """Mean loss by noise level: t in [0, 1] in equal bins, between two records."""
-
-    def __init__(self) -> None:
-        self._sum, self._count = [0.0] * BINS, [0] * BINS
-
-    def add(self, t: Tensor, loss: Tensor) -> None:
-        """Per-sample times and losses of one batch."""
-        where = (t.cpu() * BINS).long().clamp_(0, BINS - 1)
-        for b, value in zip(where.tolist(), loss.float().cpu().tolist(), strict=True):
-            self._sum[b] += value
-            self._count[b] += 1
-
-    def take(self) -> dict[str, float]:
-        """The means of the bins that were hit, then start anew."""
-        out = {f"loss/level_{b}": s / n for b, (s, n) in enumerate(zip(self._sum, self._count, strict=True)) if n}
-        self.__init__()  # type: ignore[misc]
-        return {k: v for k, v in out.items() if math.isfinite(v)}

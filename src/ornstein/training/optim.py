@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from ornstein.core.errors import UsageError
+
+Decay = Literal["constant", "inverse_sqrt", "cosine", "linear"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,8 @@ class OptimizerSpec:
     """AdamW (plain Adam at ``weight_decay`` 0) with warm-up, a decay and clipping of the gradient's norm.
 
     ``decay``: ``"constant"``; ``"inverse_sqrt"``, lr / sqrt(max(step / decay_steps, 1)) (Karras et al. 2024);
-    ``"cosine"``, to zero at ``decay_steps``.
+    ``"cosine"`` and ``"linear"``, to zero at ``decay_steps``. Whatever the decay, the rate rises linearly over the first
+    ``warmup`` steps.
     """
 
     lr: float = 2e-4
@@ -26,15 +29,16 @@ class OptimizerSpec:
     eps: float = 1e-8
     weight_decay: float = 0.0
     warmup: int = 0
-    decay: Literal["constant", "inverse_sqrt", "cosine"] = "constant"
+    decay: Decay = "constant"
     decay_steps: int = 0
     clip: float | None = 1.0
 
     def __post_init__(self) -> None:
         if not self.lr > 0:
             raise UsageError(f"lr must be positive, got {self.lr}")
-        if self.decay not in ("constant", "inverse_sqrt", "cosine"):
-            raise UsageError(f"decay must be 'constant', 'inverse_sqrt' or 'cosine', got '{self.decay}'")
+        if self.decay not in get_args(Decay):
+            known = ", ".join(map(repr, get_args(Decay)))
+            raise UsageError(f"decay must be one of {known}, got '{self.decay}'")
         if self.decay != "constant" and self.decay_steps < 1:
             raise UsageError(f"decay='{self.decay}' needs decay_steps >= 1")
 
@@ -51,6 +55,8 @@ class OptimizerSpec:
             lr /= max(step / self.decay_steps, 1.0) ** 0.5
         elif self.decay == "cosine":
             lr *= 0.5 * (1 + math.cos(math.pi * min(step / self.decay_steps, 1.0)))
+        elif self.decay == "linear":
+            lr *= 1 - min(step / self.decay_steps, 1.0)
         if self.warmup > 0:
             lr *= min(step / self.warmup, 1.0)
         return lr

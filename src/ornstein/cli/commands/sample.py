@@ -14,15 +14,18 @@ EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 64 --steps 10 -o out
   ornstein sample fashion-mnist -n 8 --label sneaker --guidance 2 -o sneakers
   ornstein sample runs/mine -n 16 --sampler "DPM++ 2M Karras" --steps 20 -o grid.png
+  ornstein sample stable-diffusion-v1-5/ --prompt "a cat playing with a ball" --steps 50 -n 4
 """
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """What to sample, how many, how."""
-    parser.add_argument("what", help="a bundled model, a run folder or a checkpoint folder: see ornstein list")
+    parser.add_argument("what", help="a bundled model, a run, checkpoint or diffusers folder: see ornstein list")
     add_sampling(parser)
     parser.add_argument("-n", type=int, default=16, help="how many (default 16)")
     parser.add_argument("--label", help="a class name or number (default: the classes in turn)")
+    parser.add_argument("--prompt", help="what to draw, for systems that read text")
+    parser.add_argument("--negative", help="what to keep away from, for systems that read text")
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or one .png for a grid"
     )
@@ -102,13 +105,14 @@ def draw(args: argparse.Namespace, system: Any, conditions: dict[str, Any]) -> t
 def run(args: argparse.Namespace) -> int:
     """Sample and write the files."""
     check(args)
-    from ornstein.recipes.house import load
+    from ornstein.interop.load import load
 
     system = load(args.what)
     alone = args.out.suffix.lower() == ".png"
     require_folder(args.out.parent if alone else args.out)
     begin = time.monotonic()
-    samples, evaluations = draw(args, system, {} if args.label is None else {"label": args.label})
+    given = {k: getattr(args, k) for k in ("label", "prompt", "negative")}
+    samples, evaluations = draw(args, system, {k: v for k, v in given.items() if v is not None})
     seconds = time.monotonic() - begin
     if alone:
         paths = [samples.save_grid(args.out, zoom=2)]

@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   ornstein train ddpm --data photos/ --size 32 --minutes 5 --out runs/mine
   ornstein train ddpm --data photos/ --minutes 10 --out runs/mine --resume
   ornstein train edm --data digits --set lr=1e-3 --set widths=64,128 --steps 500
+  ornstein train edm --data digits --kimg 100 --snapshots 200 --accumulate 2
 """
 
 
@@ -39,12 +40,29 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", help="a size that a paper used (ornstein show RECIPE lists them); --set goes before it"
     )
+    parser.add_argument("--captions", metavar="ENCODER", help="condition on the data's captions, encoded by minilm")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="stop after so much training in all")
+    budget.add_argument("--kimg", type=float, help="stop after so many thousands of images in all")
     budget.add_argument("--steps", type=int, help="stop after so many steps in all (default: the recipe's)")
     parser.add_argument("--out", type=Path, help="run folder (default runs/RECIPE-DATA)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--seed", type=int, default=0, help="of weights, data order and noise (default 0)")
+    parser.add_argument(
+        "--accumulate",
+        type=int,
+        default=1,
+        metavar="N",
+        help="send a batch through the network in N parts, to save memory",
+    )
+    parser.add_argument(
+        "--recompute", action="store_true", help="compute activations twice instead of keeping them, to save memory"
+    )
+    parser.add_argument("--compile", action="store_true", help="torch.compile the network's blocks")
+    parser.add_argument(
+        "--snapshots", type=int, metavar="STEPS", help="store averages every so many steps, for ornstein ema afterwards"
+    )
+    parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches ahead (default 0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument(
         "--strict", action="store_true", help="refuse a folder with unreadable files instead of skipping them"
@@ -68,11 +86,18 @@ def run(args: argparse.Namespace) -> int:
     """Train, showing loss, speed and the time that remains."""
     if args.steps is not None and args.steps < 1:
         raise UsageError(f"--steps must be at least 1, got {args.steps}")
-    if args.minutes is not None and not 0 < args.minutes < math.inf:
-        raise UsageError(f"--minutes must be positive, got {args.minutes:g}")
+    for name in ("minutes", "kimg"):
+        value = getattr(args, name)
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"--{name} must be positive, got {value:g}")
+    if args.accumulate < 1:
+        raise UsageError(f"--accumulate must be at least 1, got {args.accumulate}")
+    if args.snapshots is not None and args.snapshots < 1:
+        raise UsageError(f"--snapshots must be at least 1, got {args.snapshots}")
     chosen: dict[str, Any] = dict(settings(args.set))
     from ornstein.cli.device import require_device
     from ornstein.recipes import house, presets, registry
+    from ornstein.training.distributed import joined
 
     registry.card(args.recipe)
     if args.preset is not None:
@@ -81,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     out: Path = args.out or default_out(args.recipe, args.data)
     require_folder(out.parent)
     log = out / "log.txt"
-    with Progress(f"training {args.recipe}", log=log) as bar:
+    with joined(args.device) as (ranks, device), Progress(f"training {args.recipe}", log=log) as bar:
         system, result = house.train(
             args.recipe,
             data=args.data,
@@ -89,17 +114,27 @@ def run(args: argparse.Namespace) -> int:
             size=args.size,
             settings=chosen,
             minutes=args.minutes,
+            kimg=args.kimg,
             steps=args.steps,
+            accumulate=args.accumulate,
+            recompute=args.recompute,
+            compile=args.compile,
+            snapshots=args.snapshots,
+            workers=args.workers,
             seed=args.seed,
+            captions=args.captions,
             resume=args.resume,
             strict=args.strict,
-            device=args.device,
+            device=device,
             on_step=lambda p: bar.update(p.fraction, f"loss {p.loss:.3f}, {p.images_per_second:.0f} images/s"),
             on_save=lambda system, step: strip(system, out / "samples" / f"step-{step:07d}.png"),
         )
+    stopped = result.reason not in ("steps", "minutes", "kimg")
+    code = 128 + signal.Signals[result.reason].value if stopped else 0
+    if not ranks.main:  # one of those that torchrun started speaks for all
+        return code
     for note in result.notes:
-        say(f"warning: passed over a damaged checkpoint: {note}")
-    stopped = result.reason not in ("steps", "minutes")
+        say(f"warning: {note}")
     about = {
         "run": str(out),
         "recipe": args.recipe,
@@ -113,14 +148,14 @@ def run(args: argparse.Namespace) -> int:
     }
     head = f"{result.step} steps, {result.seen} images, {duration(result.seconds)} of training"
     if math.isnan(result.loss):
-        head = f"nothing left to do: the run has had {head}; for more, raise --minutes or --steps"
+        head = f"nothing left to do: the run has had {head}; for more, raise --steps, --minutes or --kimg"
     else:
         head += f", last loss {result.loss:.4f}"
     write_log(log, f"{head}; stopped by {result.reason}")
     if stopped:
         say(f"stopped ({result.reason}) and saved; go on with:\n  {about['resume']}")
     emit(args, about, f"{head}\nrun: {out}\nnext: ornstein sample {shlex.quote(str(out))} -n 64")
-    return 128 + signal.Signals[result.reason].value if stopped else 0
+    return code
 
 
 def default_out(recipe: str, data: str) -> Path:
@@ -133,20 +168,25 @@ def default_out(recipe: str, data: str) -> Path:
 def resume_command(args: argparse.Namespace, out: Path) -> str:
     """The command that goes on with a run where it was stopped, to the same end."""
     words = ["ornstein", "train", args.recipe, "--data", args.data, "--out", str(out), "--resume"]
-    for name in ("size", "minutes", "steps"):
+    for name in ("size", "minutes", "kimg", "steps", "snapshots"):
+        if (value := getattr(args, name)) is not None:
+            words += [f"--{name}", str(value) if isinstance(value, int) else f"{value:g}"]
+    for name in ("preset", "captions"):
         if getattr(args, name) is not None:
-            words += [f"--{name}", f"{getattr(args, name):g}"]
-    if args.preset is not None:
-        words += ["--preset", args.preset]
+            words += [f"--{name}", getattr(args, name)]
     for pair in args.set:
         words += ["--set", pair]
-    for name, default in (("seed", 0), ("device", "cpu")):
+    for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1), ("workers", 0)):
         if getattr(args, name) != default:
             words += [f"--{name}", str(getattr(args, name))]
-    return shlex.join(words + ["--strict"] * args.strict)
+    return shlex.join(words + [f"--{name}" for name in ("strict", "recompute", "compile") if getattr(args, name)])
 
 
 def strip(system: Any, path: Path) -> None:
-    """A row of samples with fixed seeds and few steps: how the model grows."""
+    """A row of samples with fixed seeds and few steps: how the model grows. A full disk costs the strip, not the run."""
     n = max(len(system.classes), 8) if len(system.classes) <= 16 else 16
-    system.sample(n, seed=0, steps=10, sampler="dpmpp_2m").save_grid(path, columns=n, zoom=2)
+    row = system.sample(n, seed=0, steps=10, sampler="dpmpp_2m")
+    try:
+        row.save_grid(path, columns=n, zoom=2)
+    except OSError as e:
+        say(f"warning: {path} could not be written: {e.strerror}")

@@ -1,5 +1,7 @@
-"""Checkpoint folders of the diffusers ecosystem: what their files say, in this library's words."""
+"""Checkpoint folders of the diffusers ecosystem: read into this library's words."""
 
-from ornstein.interop.diffusers.schedulers import Scheduler, scheduler
+from ornstein.interop.diffusers.folder import is_folder
+from ornstein.interop.diffusers.schedulers import Plan, Scheduler, scheduler
+from ornstein.interop.diffusers.system import Pipeline, load
 
-__all__ = ["Scheduler", "scheduler"]
+__all__ = ["Pipeline", "Plan", "Scheduler", "is_folder", "load", "scheduler"]

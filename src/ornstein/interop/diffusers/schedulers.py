@@ -30,12 +30,10 @@ from ornstein.samplers.heun import EDMHeun
 
 @dataclass(frozen=True)
 class Plan:
-    """One number of steps: where they lie, what makes them, and how large the first state is."""
+    """One number of steps: where they lie, and what makes them."""
 
     grid: Tensor
     sampler: Callable[[Denoiser], Sampler[Tensor]]
-    start: float
-    """standard deviation of the first state"""
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,8 @@ class Scheduler:
     """of the network, which is told diffusers' time steps"""
     plan: Callable[[int], Plan]
     """for a number of steps, ``num_inference_steps``"""
+    start: Callable[[float], float] = lambda t: 1.0
+    """standard deviation of the first state, at its time"""
 
 
 def scheduler(source: Mapping[str, Any] | str | Path, *, shift_mu: float | None = None, eta: float = 0.0) -> Scheduler:
@@ -132,7 +132,7 @@ def _ddpm(name: str, options: Mapping[str, Any]) -> Scheduler:
 
     def plan(steps: int) -> Plan:
         grid = _entries(spacing.spaced(steps, options, rounded=True), options)
-        return Plan(grid, lambda denoiser: ChainDDPM(bound(denoiser), large), 1.0)
+        return Plan(grid, lambda denoiser: ChainDDPM(bound(denoiser), large))
 
     return Scheduler(name, options, process, _output(options), plan)
 
@@ -145,7 +145,7 @@ def _ddim(name: str, options: Mapping[str, Any], eta: float) -> Scheduler:
     def plan(steps: int) -> Plan:
         grid = _entries(spacing.spaced(steps, options, rounded=True), options)
         stride = total // steps / total
-        return Plan(grid, lambda d: StridedDDIM(bound(d), d, stride, last, eta), 1.0)
+        return Plan(grid, lambda d: StridedDDIM(bound(d), d, stride, last, eta))
 
     return Scheduler(name, options, process, _output(options), plan)
 
@@ -177,7 +177,6 @@ def _k_family(
         at = spacing.spaced(steps, options, rounded=False)
         times = _entries(at, options)[:-1]
         sigma = plain.ratio(times).numpy()
-        top = sigma[0]
         if options.get("interpolation_type") == "log_linear":
             low, top = (
                 float(plain.ratio(torch.tensor(1 / table.steps, dtype=torch.float64))),
@@ -186,12 +185,14 @@ def _k_family(
             sigma = np.array([top, low])
         changed = spacing.transformed(float(sigma[0]), float(sigma[-1]), steps, full)
         grid = _levels(process, sigma if changed is None else changed, options)
-        first = top if changed is None else changed[0]
-        # diffusers scales the first state of x/alpha by sigma_max, or by sqrt(sigma_max^2 + 1) for `leading`.
-        start = 1.0 if options["timestep_spacing"] == "leading" else float(first / (1 + first**2) ** 0.5)
-        return Plan(grid, sampler, start)
+        return Plan(grid, sampler)
 
-    return Scheduler(name, options, process, told, plan)
+    def start(t: float) -> float:
+        # diffusers scales the first state of x/alpha by sigma_max, or by sqrt(sigma_max^2 + 1) for `leading`.
+        leading = options["timestep_spacing"] == "leading"
+        return 1.0 if leading else float(process.sigma(torch.tensor(t, dtype=torch.float64)))
+
+    return Scheduler(name, options, process, told, plan, start)
 
 
 def _euler(name: str, options: Mapping[str, Any]) -> Scheduler:
@@ -248,7 +249,7 @@ def _multistep(name: str, options: Mapping[str, Any]) -> Scheduler:
         def sampler(denoiser: Denoiser) -> Sampler[Tensor]:
             return DDIM(bound(denoiser)) if options["solver_order"] == 1 else DPMSolverPP2M(bound(denoiser))
 
-        return Plan(grid, sampler, 1.0)
+        return Plan(grid, sampler)
 
     top = None
     if whole == "floor":
@@ -271,9 +272,11 @@ def _edm(name: str, options: Mapping[str, Any]) -> Scheduler:
         times[0] = 1
         end = [] if options["final_sigmas_type"] == "sigma_min" else [0.0]
         grid = torch.cat([times, torch.tensor(end, dtype=torch.float64)])
-        return Plan(grid, DDIM, float((high**2 + 1) ** 0.5))
+        return Plan(grid, DDIM)
 
-    return Scheduler(name, options, EDM(low, high), EDMScaling(options["sigma_data"]), plan)
+    return Scheduler(
+        name, options, EDM(low, high), EDMScaling(options["sigma_data"]), plan, lambda t: float((high**2 + 1) ** 0.5)
+    )
 
 
 def _flow(name: str, options: Mapping[str, Any], mu: float | None) -> Scheduler:
@@ -300,7 +303,7 @@ def _flow(name: str, options: Mapping[str, Any], mu: float | None) -> Scheduler:
             sigma = 1 - (1 - sigma) / ((1 - sigma[-1]) / (1 - options["shift_terminal"]))
         changed = spacing.transformed(float(sigma[0]), float(sigma[-1]), steps, options)
         times = torch.from_numpy(np.array(sigma if changed is None else changed))
-        return Plan(torch.cat([times, torch.zeros(1, dtype=torch.float64)]).clamp(max=1), Euler, 1.0)
+        return Plan(torch.cat([times, torch.zeros(1, dtype=torch.float64)]).clamp(max=1), Euler)
 
     return Scheduler(name, options, FlowMatching(t_min=1 / total), Told(Velocity(), total, 0), plan)
 

@@ -43,7 +43,7 @@ class StridedDDIM(DenoisingSampler):
         v = self.eta * p.sigma(s) * (-torch.expm1(p.log_snr(t) - p.log_snr(s))).clamp_min(0).sqrt()
         a, b, c = cast(x_t, p.alpha(s), (p.sigma(s) ** 2 - v**2).clamp_min(0).sqrt(), v)
         x_s = a * x_0 + b * eps
-        return (x_s + c * rng.normal_like(x_t) if self.eta > 0 else x_s), None
+        return (x_s + c * rng.between(x_t, t, s) if self.eta > 0 else x_s), None
 
 
 @final
@@ -65,4 +65,4 @@ class ChainDDPM(DenoisingSampler):
         if self.large:
             (var,) = cast(x_t, p.sigma(t) ** 2 * -torch.expm1(p.log_snr(t) - p.log_snr(s)))
         (inner,) = cast(x_t, t > 1.5 / p.schedule.steps)
-        return kernel.mean + (var * inner).sqrt() * rng.normal_like(x_t), None
+        return kernel.mean + (var * inner).sqrt() * rng.between(x_t, t, s), None

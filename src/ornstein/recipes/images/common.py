@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from ornstein.core.errors import UsageError
+from ornstein.core.loss import Objective
 from ornstein.networks import presets
-from ornstein.networks.layers.conditioning import ClassCondition
+from ornstein.networks.layers.conditioning import ClassCondition, Condition, VectorCondition
 from ornstein.networks.mp_unet import MPUNet
-from ornstein.objectives.denoising import Denoising
 from ornstein.recipes.system import System
 from ornstein.training.fit import Data, Stage, Update
-from ornstein.training.optim import OptimizerSpec
+from ornstein.training.optim import Decay, OptimizerSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,16 +31,18 @@ class ImageConfig:
     """training steps"""
     lr: float = 2e-4
     warmup: int = 500
-    decay: Literal["constant", "inverse_sqrt", "cosine"] = "constant"
+    decay: Decay = "constant"
     decay_steps: int = 0
     clip: float = 1.0
     flip: bool = False
     """mirror training images left to right at random"""
     cond_dropout: float = 0.1
+    caption_width: int = 0
+    """width of the vectors that stand for captions; 0 where the data have none. Follows the data"""
     ema_half_life: float = 100_000
     """in images"""
-    precision: Literal["bf16", "fp32"] = "bf16"
-    """of the network in training; sampling is in float32 unless asked otherwise"""
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    """of the network in training (fp16 on CUDA only); sampling is in float32 unless asked otherwise"""
 
     def __post_init__(self) -> None:
         for name in ("size", "channels", "batch", "steps"):
@@ -55,7 +57,7 @@ class ImageConfig:
     @property
     def autocast(self) -> torch.dtype | None:
         """The network's precision in training."""
-        return torch.bfloat16 if self.precision == "bf16" else None
+        return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": None}[self.precision]
 
     def optimizer(self) -> OptimizerSpec:
         """The optimiser that these fields describe."""
@@ -73,7 +75,9 @@ class ImageConfig:
 class NetworkConfig(ImageConfig):
     """An image recipe whose network is given by a few sizes, or is one that a paper names."""
 
-    architecture: Literal["mp_unet", "ddpm_cifar10", "ddpmpp_cifar10", "ncsnpp_cifar10", "adm_imagenet64"] = "mp_unet"
+    architecture: Literal[
+        "mp_unet", "ddpm_cifar10", "iddpm_cifar10", "ddpmpp_cifar10", "ncsnpp_cifar10", "adm_imagenet64"
+    ] = "mp_unet"
     """``mp_unet`` of the sizes below, or a paper's network as :mod:`ornstein.networks.presets` builds it, at its own sizes"""
 
     widths: tuple[int, ...] = (64, 128)
@@ -87,19 +91,39 @@ class NetworkConfig(ImageConfig):
     dropout: float = 0.0
     steps: int = 4000
     lr: float = 4e-3
-    decay: Literal["constant", "inverse_sqrt", "cosine"] = "inverse_sqrt"
+    decay: Decay = "inverse_sqrt"
     decay_steps: int = 2000
     warmup: int = 100
 
-    def network(self, bandwidth: float = 1 / 250) -> nn.Module:
-        """The network, untrained; ``bandwidth`` suits the range of the time that it is told, here 1000 t."""
-        conditions = (ClassCondition("label", len(self.classes)),) if self.classes else ()
+    def network(
+        self,
+        bandwidth: float = 1 / 250,
+        further: tuple[Condition, ...] = (),
+        outputs: int = 1,
+        inputs: int = 1,
+    ) -> nn.Module:
+        """The network, untrained; ``bandwidth`` suits the range of the time that it is told, here 1000 t.
+
+        ``outputs`` is how many numbers it gives per value of the image: 2 where it predicts a variance as well; ``inputs``
+        how many it reads, where features are added to the image.
+        ``further`` conditions are those that the recipe itself supplies, beside the classes and captions of the data.
+        """
+        conditions: tuple[Condition, ...] = ()
+        if self.classes:
+            conditions += (ClassCondition("label", len(self.classes)),)
+        if self.caption_width:
+            conditions += (VectorCondition("caption", self.caption_width),)
+        conditions += further
         if self.architecture != "mp_unet":
             return getattr(presets, self.architecture)(
-                channels=self.channels, conditions=conditions, dropout=self.dropout
+                channels=inputs * self.channels,
+                out_channels=outputs * self.channels,
+                conditions=conditions,
+                dropout=self.dropout,
             )
         return MPUNet(
-            channels=self.channels,
+            channels=inputs * self.channels,
+            out_channels=outputs * self.channels,
             widths=self.widths,
             blocks=self.blocks,
             attention=self.attention,
@@ -111,7 +135,7 @@ class NetworkConfig(ImageConfig):
 
 
 def one_stage(
-    config: ImageConfig, objective: Callable[[System], Denoising]
+    config: ImageConfig, objective: Callable[[System], Objective]
 ) -> Callable[[System, Data], Iterator[Stage]]:
     """Training in a single stage: the denoiser's parameters on one objective."""
 

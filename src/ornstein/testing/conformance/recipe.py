@@ -16,7 +16,13 @@ from ornstein.recipes import registry
 from ornstein.testing.conformance.compare import close, require
 
 
-def check_recipe(name: str, settings: Mapping[str, Any], data: str | Images = "digits", size: int | None = 8) -> None:
+def check_recipe(
+    name: str,
+    settings: Mapping[str, Any],
+    data: str | Images = "digits",
+    size: int | None = 8,
+    sampling_steps: int = 3,
+) -> None:
     """Run a recipe through its whole life at a size that takes seconds.
 
     Args:
@@ -24,6 +30,7 @@ def check_recipe(name: str, settings: Mapping[str, Any], data: str | Images = "d
         settings: fields of its config that make it small; two training steps are made whatever they say.
         data: what to train on.
         size: images are resized to this.
+        sampling_steps: of each sample; another number where a recipe knows only some.
     """
     card = registry.card(name)
     for what in ("area", "title", "paper", "claim", "equations", "bibtex"):
@@ -41,13 +48,13 @@ def check_recipe(name: str, settings: Mapping[str, Any], data: str | Images = "d
             before.keys() == after.keys() and any(not torch.equal(before[k], after[k]) for k in before),
             f"recipe '{name}': two training steps changed no weight",
         )
-        first = trained.sample(3, steps=3, seed=5)
+        first = trained.sample(3, steps=sampling_steps, seed=5)
         require(bool(torch.isfinite(first.tensor).all()), f"recipe '{name}': samples are not finite")
         require(len(first.tensor) == 3, f"recipe '{name}': asked for 3 samples, got {len(first.tensor)}")
-        again = trained.sample(1, steps=3, seed=6)
+        again = trained.sample(1, steps=sampling_steps, seed=6)
         close(again.tensor[0], first.tensor[1], f"recipe '{name}': seed 6 alone and in a batch", rtol=0, atol=1e-4)
         for loaded in (ornstein.load(out), ornstein.load(_export(trained, Path(folder) / "weights"))):
-            other = loaded.sample(3, steps=3, seed=5)
+            other = loaded.sample(3, steps=sampling_steps, seed=5)
             require(torch.equal(other.tensor, first.tensor), f"recipe '{name}': a loaded system samples something else")
 
 
