@@ -1,7 +1,8 @@
 r"""DEIS: DDPM's model, sampled by an exponential integrator with polynomials of eps in t.
 
 Nothing is trained anew: the network, the chain and the loss are DDPM's, and a checkpoint of either recipe has the other's
-weights. The default is the paper's tAB3 on its quadratic grid. Times between two of the chain's steps are allowed.
+weights. The default is the paper's tAB3 on its quadratic grid.
+Times between two of the chain's steps are allowed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 r"""DPM-Solver: DDPM's model, sampled by exponential integrators in log-SNR.
 
 Nothing is trained anew: the network, the chain and the loss are DDPM's, and a checkpoint of either recipe has the other's
-weights. The default is DPM-Solver++ 2M on equal steps of log-SNR; ``solver`` names the others. Times between two of the chain's steps are allowed.
+weights. The default is DPM-Solver++ 2M on equal steps of log-SNR; ``solver`` names the others.
+Times between two of the chain's steps are allowed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 r"""PNDM: DDPM's model, sampled by multistep estimates of the noise.
 
 Nothing is trained anew: the network, the chain and the loss are DDPM's, and a checkpoint of either recipe has the other's
-weights. The grid is the paper's linear or quadratic subsequence. Times between two of the chain's steps are allowed.
+weights. The grid is the paper's linear or quadratic subsequence.
+Times between two of the chain's steps are allowed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 r"""UniPC: DDPM's model, sampled by a predictor and a corrector that share their evaluations.
 
 Nothing is trained anew: the network, the chain and the loss are DDPM's, and a checkpoint of either recipe has the other's
-weights. The default is order 3 with B_1, the paper's choice without guidance. Times between two of the chain's steps are allowed.
+weights. The default is order 3 with B_1, the paper's choice without guidance.
+Times between two of the chain's steps are allowed.
 """
 
 from __future__ import annotations
