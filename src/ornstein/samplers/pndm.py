@@ -76,7 +76,7 @@ class PNDM(PseudoNumerical):
     r"""Three pseudo-Runge-Kutta steps of four evaluations, then linear multistep with one. Liu et al. 2022, 2202.09778.
 
     ``start="heun"`` makes one step with two evaluations and then multistep methods of growing length, as latent diffusion's
-    PLMS sampler does. The error of a step is h^3: order 2 (their theorem 3.1). Inner times are the middle in t.
+    PLMS sampler does. The error of a step is h^3: order 2, as the paper proves. Inner times are the middle in t.
     """
 
     def __init__(
