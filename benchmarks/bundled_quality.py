@@ -54,6 +54,7 @@ def main() -> None:
         metrics=METRICS,
         extractor=extractor,
         labels=torch.from_numpy(train.labels[index].copy()),
+        draws=0,
     )
     rows: list[dict[str, object]] = [{"what": "random training images", "n": args.n, **_rounded(real.values)}]
     print(rows[-1], flush=True)
@@ -70,7 +71,7 @@ def main() -> None:
         calls = args.steps * get(args.sampler).kind.evaluations - (1 if get(args.sampler).kind.evaluations == 2 else 0)
         calls *= 1 if scale == 1 else 2  # guidance asks with and without the label
         scores = evaluate(
-            samples.bytes, reference, metrics=METRICS, extractor=extractor, labels=samples.cond["label"]
+            samples.bytes, reference, metrics=METRICS, extractor=extractor, labels=samples.cond["label"], draws=0
         ).values
         rows.append(
             {

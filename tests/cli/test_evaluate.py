@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cli.shell import Outcome
+from ornstein.recipes.system import System
 
 Call = Callable[..., Outcome]
 
@@ -28,9 +29,142 @@ def test_a_run_against_its_data(ornstein: Call, finished: Path, squares: Path, t
     assert "METRIC" in done.out and "lower is better" in done.out and "protocol: samples 20" in done.out
     record = json.loads((tmp_path / "new" / "s.json").read_text())
     assert {"fd", "kid", "precision", "recall", "density", "coverage"} == set(record["values"])
-    wanted = {"samples": 20, "reference": 20, "split": "train", "steps": 2, "seed": 0, "evaluations": 3.0}
+    wanted = {
+        "samples": 20,
+        "reference": 20,
+        "split": "train",
+        "size": "1x8x8",
+        "colour": "grey",
+        "reference_resize": "as stored",
+    }
     assert record["protocol"] | wanted == record["protocol"]
-    assert record["protocol"]["weights"]["step"] == 3
+    subject = {"steps": 2, "seeds": [0, 19], "evaluations": 3.0, "guidance": 1.0}
+    assert record["subject"] | subject == record["subject"]
+    assert record["subject"]["weights"]["step"] == 3 and record["subject"]["weights"]["ema"] is True
+    assert set(record["versions"]) == {"ornstein", "torch", "numpy", "python"}
+    low, high = record["intervals"]["fd"]
+    assert low < record["values"]["fd"] < high
+    assert not (tmp_path / "new" / "s.json.parts").exists()
+
+
+def test_several_seeds_are_averaged(ornstein: Call, finished: Path, squares: Path) -> None:
+    words = (
+        "evaluate",
+        finished,
+        "--against",
+        squares,
+        "-n",
+        16,
+        "--steps",
+        2,
+        "--metrics",
+        "fd",
+        "--draws",
+        0,
+        "--json",
+    )
+    both = measured(ornstein(*words, "--seeds", 2))
+    first, second = (measured(ornstein(*words, "--seed", seed))["values"]["fd"] for seed in (0, 16))
+    assert both["per_seed"]["fd"] == pytest.approx([first, second])
+    assert both["values"]["fd"] == pytest.approx((first + second) / 2)
+    assert both["subject"]["repeats"] == 2 and both["subject"]["seeds"] == [0, 31]
+
+
+def test_an_interrupted_evaluation_goes_on(
+    ornstein: Call, finished: Path, squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ornstein.evaluation.stream.PART", 8)
+    words = (
+        "evaluate",
+        finished,
+        "--against",
+        squares,
+        "-n",
+        24,
+        "--steps",
+        2,
+        "--metrics",
+        "kid",
+        "-o",
+        tmp_path / "s.json",
+    )
+    whole = measured(ornstein(*words, "--json"))["values"]
+    sample, calls = System.sample, list[int]()
+
+    def counted(self: System, n: int, **options: Any) -> Any:
+        if len(calls) == stop_after:
+            raise KeyboardInterrupt
+        calls.append(options["seed"])
+        return sample(self, n, **options)
+
+    monkeypatch.setattr(System, "sample", counted)
+    stop_after = 2
+    assert ornstein(*words).code == 130
+    assert calls == [0, 8]
+    stop_after = 9
+    assert measured(ornstein(*words, "--json"))["values"] == whole
+    assert calls == [0, 8, 16]  # what was drawn before is not drawn again
+
+
+def test_a_saved_reference(ornstein: Call, squares: Path, tmp_path: Path) -> None:
+    file = tmp_path / "reference.safetensors"
+    words = ("evaluate", squares, "--metrics", "fd,kid", "--json", "--draws", 0)
+    direct = measured(ornstein(*words, "--against", squares, "--save-reference", file))
+    assert measured(ornstein(*words, "--against", file))["values"] == direct["values"]
+    refused = ornstein("evaluate", squares, "--against", file, "--extractor", "digits")
+    assert refused.code == 1
+    assert "was made with 'pixels 16x16'" in refused.err and "measured with 'digits classifier'" in refused.err
+    (tmp_path / "torn.safetensors").write_bytes(file.read_bytes()[:100])
+    assert "is no saved reference" in ornstein("evaluate", squares, "--against", tmp_path / "torn.safetensors").err
+
+
+def test_pairs(ornstein: Call, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.integers(0, 256, (12, 1, 16, 16)).astype(np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", x // 2)
+    words = (
+        "evaluate",
+        tmp_path / "x.npy",
+        "--against",
+        tmp_path / "y.npy",
+        "--metrics",
+        "psnr,ssim,lr_consistency",
+        "--json",
+    )
+    report = measured(ornstein(*words))
+    mse = ((x.astype(float) - x // 2) ** 2).mean((1, 2, 3))
+    assert report["values"]["psnr"] == pytest.approx((10 * np.log10(255**2 / mse)).mean())
+    assert report["protocol"]["settings"] == {"factor": 4}
+    np.save(tmp_path / "y.npy", x[:9])
+    refused = ornstein(*words)
+    assert refused.code == 1 and "sample i with reference i, and there are 12 and 9" in refused.err
+
+
+def test_the_page_has_everything(ornstein: Call, finished: Path, squares: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    words = (
+        "evaluate",
+        finished,
+        "--against",
+        squares,
+        "-n",
+        20,
+        "--steps",
+        4,
+        "--metrics",
+        "fd,vendi",
+        "--report",
+        page,
+    )
+    done = ornstein(*words)
+    assert done.code == 0, done.err
+    text = page.read_text(encoding="utf-8")
+    for title in ("Numbers", "Pictures", "Nearest neighbours", "Loss by noise level", "Trajectories", "Protocol"):
+        assert f"<h2>{title}</h2>" in text
+    assert text.count("<img ") == 5 and text.count("<svg ") == 1 and "Too few records" in text  # of three steps
+    assert "95 % interval" in text and "effective number of different samples" in text
+    assert "http://" not in text and "https://" not in text and "src='data:image/png" in text
 
 
 def test_data_against_itself_is_at_no_distance(ornstein: Call, squares: Path) -> None:
@@ -62,9 +196,25 @@ def test_digits_are_measured_by_their_classifier(ornstein: Call) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--metrics", "fid"], 2, "unknown metric 'fid': did you mean 'fd'?"),
+        (["--metrics", "fdd"], 2, "unknown metric 'fdd': did you mean 'fd'?"),
+        (
+            ["--metrics", "fid"],
+            2,
+            "only the Inception network of the original makes a distance an FID, and these",
+        ),
         (["--metrics", ","], 2, "--metrics names none"),
-        (["--metrics", "nearest"], 2, "nearest compares test images with training images"),
+        (["--metrics", "memorisation"], 2, "memorisation and authenticity compare with the training images"),
+        (
+            ["--metrics", "classifier_score"],
+            1,
+            "classifier_score needs an extractor that classifies, and pixels 16x16 does not",
+        ),
+        (["--extractor", "inception"], 2, "--extractor inception needs its weights: inception=FILE"),
+        (["--extractor", "inception=nowhere.pth"], 2, "the extractor's weights are not at nowhere.pth"),
+        (["--extractor", "incepton=x.pth"], 2, "unknown extractor 'incepton': did you mean 'inception'?"),
+        (["--extractor", "pixels", "--extractor-hash", "abc"], 1, "has hash pixels-16-1, not abc"),
+        (["--seeds", "0"], 2, "--seeds must be at least 1, got 0"),
+        (["--draws", "1"], 2, "--draws must be 0 or at least 2, got 1"),
         (["--metrics", "label_agreement"], 1, "label_agreement needs a classifier of the samples' classes"),
         (["--split", "test"], 1, "has no split 'test'"),
         (["--steps", "0"], 2, "--steps must be at least 1, got 0"),

@@ -76,7 +76,10 @@ def test_a_finished_run_says_so(ornstein: Call, squares: Path, copy: Path) -> No
 
 
 def test_minutes_take_over_from_steps(ornstein: Call, squares: Path, copy: Path) -> None:
-    done = ornstein("train", "edm", "--data", squares, "--out", copy, "--resume", "--minutes", 0.05, "--json")
+    manifest = max((copy / "checkpoints").iterdir()) / "manifest.json"
+    spent = json.loads(manifest.read_text())["meta"]["progress"]["seconds"]
+    words = ("train", "edm", "--data", squares, "--out", copy, "--resume")
+    done = ornstein(*words, "--minutes", (spent + 2) / 60, "--json")
     assert result(done)["stopped_by"] == "minutes"
     assert result(done)["steps"] > 3
     # The budget is remembered: it is used up, and a resumed run without one does not go on for ever.

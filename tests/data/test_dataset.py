@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from ornstein.core.errors import DataError
-from ornstein.data import Images
+from ornstein.data import Images, open_data
+from ornstein.data.resize import pad
 
 
 def some(n: int = 6, c: int = 3, labels: bool = True) -> Images:
@@ -104,3 +105,19 @@ def test_bad(x: np.ndarray, labels: np.ndarray | None, classes: tuple[str, ...],
 def test_missing_labels_are_allowed() -> None:
     images = Images(np.zeros((2, 1, 4, 4), np.uint8), np.array([0, -1]), ("a",))
     assert images[:].cond["label"].tolist() == [0, -1]
+
+
+@pytest.mark.parametrize("size", [2, 4, 5])
+def test_maps_follow_the_images(size: int) -> None:
+    """A map of whole numbers keeps them, and its places are those of the image."""
+    regions = np.kron(np.arange(1, 5, dtype=np.uint8).reshape(2, 2), np.ones((4, 4), np.uint8))
+    regions = np.pad(regions, ((0, 0), (1, 1)))[None, None].repeat(3, 0)  # 8 x 10: the crop takes the margins away
+    images = Images(40 * regions, conds={"regions": regions, "text": np.zeros((3, 2), np.float32)})
+    small = open_data(images, size=size)
+    assert small.conds["regions"].shape == (3, 1, size, size) and small.conds["text"].shape == (3, 2)
+    assert set(np.unique(small.conds["regions"])) == {1, 2, 3, 4}
+    if size != 5:
+        assert np.abs(small.x.astype(int) - 40 * small.conds["regions"].astype(int)).max() <= 12
+    assert small[:].cond["regions"].dtype == torch.int16
+    padded = pad(images.take([0]), 12)
+    assert np.array_equal(padded.x, 40 * padded.conds["regions"])

@@ -131,6 +131,24 @@ def failure(cache: Path, message: str) -> None:
     assert not list(cache.iterdir())
 
 
+def test_files_of_another_set_with_these_names(cache: Path, files: Path) -> None:
+    """MNIST has the same file names; its classes are no clothes."""
+    assert open_data(files).classes[7] == "sneaker"
+    labels = files / "train-labels-idx1-ubyte.gz"
+    data = bytearray(gzip.decompress(labels.read_bytes()))
+    data[-1] ^= 1
+    labels.write_bytes(gzip.compress(bytes(data)))
+    images = open_data(files)
+    assert images.classes == tuple("0123456789") and images.name == "files" and images.source == str(files)
+
+
+def test_one_idx_file(cache: Path, files: Path) -> None:
+    images = open_data(files / "t10k-images-idx3-ubyte.gz")
+    assert len(images) == 10 and images.name == "t10k" and images.classes == tuple("0123456789")
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz holds uint8 of shape \(10,\); images are uint8"):
+        open_data(files / "t10k-labels-idx1-ubyte.gz")
+
+
 def test_no_package_manager(cache: Path, files: Path, tools: Path) -> None:
     failure(
         cache, "cannot fetch .*'dataset-fashion-mnist': this system has no apt-get; download the four files from https"

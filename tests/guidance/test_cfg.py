@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
+from ornstein.core.cond import NO_COND, Cond
+from ornstein.core.distributions import Ranged
 from ornstein.core.errors import UsageError
 from ornstein.core.rng import Rng
+from ornstein.denoisers import Denoiser
 from ornstein.guidance import CFG
 from ornstein.processes import VP
 from ornstein.samplers import DDIM, simulate
@@ -75,3 +79,31 @@ def test_misuse_is_named() -> None:
         CFG(PROBLEM.denoiser, 2.0)(X, T)
     with pytest.raises(UsageError, match="0 <= low < high <= 1"):
         CFG(PROBLEM.denoiser, 2.0, interval=(0.6, 0.3))
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.7, 1.0])
+def test_rescaling_takes_back_the_contrast(phi: float) -> None:
+    """The spread over a sample's coordinates is phi of the conditional one and 1 - phi of the guided one."""
+    plain, strong = PROBLEM.denoiser(X, T, LABEL).mean, CFG(PROBLEM.denoiser, 4.0)(X, T, LABEL).mean
+    mean = CFG(PROBLEM.denoiser, 4.0, rescale=phi)(X, T, LABEL).mean
+    torch.testing.assert_close(mean.std(1), phi * plain.std(1) + (1 - phi) * strong.std(1))
+    torch.testing.assert_close(mean / mean.norm(dim=1, keepdim=True), strong / strong.norm(dim=1, keepdim=True))
+
+
+def test_a_share_beyond_one_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"share of rescaling must lie in \[0, 1\], got 1.5"):
+        CFG(PROBLEM.denoiser, 4.0, rescale=1.5)
+
+
+def test_a_learned_variance_passes_guidance_unchanged() -> None:
+    class Learned(Denoiser):
+        process = PROCESS
+
+        def forward(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Ranged:
+            c = cond["label"].to(x_t)[:, None].expand_as(x_t)
+            return Ranged(c * x_t, 0.1 + c**2, 0.2 + c)
+
+    guided = CFG(Learned(), 3.0)(X, T, LABEL)
+    alone = Learned()(X, T, LABEL)
+    assert isinstance(guided, Ranged) and not torch.equal(guided.mean, alone.mean)
+    assert torch.equal(guided.fraction, alone.fraction) and torch.equal(guided.var, alone.var)

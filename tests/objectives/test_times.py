@@ -9,8 +9,8 @@ import torch
 
 from ornstein.core.errors import UsageError
 from ornstein.core.rng import Stream
-from ornstein.objectives import DiscreteTimes, LogitNormal, LogNormalSigma, UniformTimes
-from ornstein.processes import EDM, VP, FlowMatching
+from ornstein.objectives import DiscreteTimes, LogitNormal, LogNormalSigma, UniformLogSNR, UniformTimes
+from ornstein.processes import EDM, VE, VP, FlowMatching, GaussianProcess, SubVP
 
 N = 4000
 
@@ -55,3 +55,25 @@ def test_wrong_settings_are_refused() -> None:
     for bad in (lambda: LogitNormal(std=0), lambda: LogNormalSigma(EDM(), std=-1)):
         with pytest.raises(UsageError, match="std must be positive"):
             bad()
+
+
+@pytest.mark.parametrize("process", [VP(), SubVP(), VE(), FlowMatching(t_max=0.99)], ids=lambda p: type(p).__name__)
+def test_uniform_log_snr_is_the_likelihoods_density(process: GaussianProcess) -> None:
+    r"""The share of times below t is int g^2/sigma^2 up to t over the whole, by quadrature of g and sigma themselves."""
+    law = UniformLogSNR(process, 1e-3)
+    t = law(Stream(0), N)
+    for level in (0.01, 0.2, 0.6):
+        grids = (
+            torch.logspace(math.log10(a), math.log10(b), 20_001, dtype=torch.float64)
+            for a, b in ((1e-3, level), (1e-3, process.t_max))
+        )
+        part, whole = (torch.trapezoid(process.diffusion_sq(g) / process.sigma(g) ** 2, g) for g in grids)
+        assert abs(float((t < level).double().mean()) - float(part / whole)) < 2e-3
+        assert float(whole) == pytest.approx(law.range, rel=1e-4)
+
+
+def test_uniform_log_snr_needs_finite_ends() -> None:
+    with pytest.raises(UsageError, match=r"t_min must lie in \(0, 1\): the range of log-SNR is infinite at 0; got 0"):
+        UniformLogSNR(VP(), 0)
+    with pytest.raises(UsageError, match="log-SNR of FlowMatching runs from -inf"):
+        UniformLogSNR(FlowMatching(), 1e-3)

@@ -21,6 +21,8 @@ from ornstein.recipes.images.flow_matching import FlowMatching
 
 IMAGES = [card.name for card in registry.cards().values() if card.area == "images"]
 SMALL: dict[str, Any] = {"widths": (64,), "blocks": 1, "patch": 2, "batch": 8}
+SMALL_OF: dict[str, dict[str, Any]] = {"dit": {"width": 64, "head": 32, "depth": 2, "patch": 2, "batch": 8}}
+"""Recipes whose networks have other sizes."""
 
 
 def squares(n: int = 32) -> Images:
@@ -34,7 +36,9 @@ def squares(n: int = 32) -> Images:
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_train_save_load_sample(name: str, tmp_path: Path) -> None:
-    trained, result = ornstein.train(name, data=squares(), out=tmp_path / "run", settings=SMALL, steps=2)
+    trained, result = ornstein.train(
+        name, data=squares(), out=tmp_path / "run", settings=SMALL_OF.get(name, SMALL), steps=2
+    )
     assert result.step == 2 and np.isfinite(result.loss)
     loaded = ornstein.load(tmp_path / "run")
     assert loaded.config == trained.config and loaded.classes == ("small", "large")
@@ -50,7 +54,7 @@ MOVING = {"consistency-improved", "consistency-models", "meanflow", "shortcut"}
 @pytest.mark.parametrize("name", [n for n in IMAGES if n not in MOVING])
 def test_training_learns(name: str) -> None:
     """The loss over many fixed draws falls well below that of the untrained network, which predicts 0."""
-    settings = {**SMALL, "warmup": 5, "lr": 1e-2, "precision": "fp32", "decay": "constant"}
+    settings = {**SMALL_OF.get(name, SMALL), "warmup": 5, "lr": 1e-2, "precision": "fp32", "decay": "constant"}
     system = ornstein.build(name, data=squares(), settings=settings)
     stage = next(system.stages(_Repeat(squares())))
     (update,) = stage.updates

@@ -57,9 +57,37 @@ def test_the_wrong_way_is_refused(sampler: Transition, grid: Tensor, words: str)
         simulate(sampler, torch.zeros(1, 1), grid, Rng([0]))
 
 
-def test_broken_rows_are_named() -> None:
+class Breaking(Transition):
+    """Stays, and from the time ``below`` on returns NaN in row 1."""
+
+    def __init__(self, below: float, ascends: bool = False):
+        self.below, self.ascends = below, ascends
+
+    def kernel(self, x_t: Tensor, t: Tensor, s: Tensor, cond: Cond = NO_COND) -> Gaussian:
+        broken = s >= self.below if self.ascends else s < self.below
+        rows = torch.arange(len(x_t)).reshape(-1, 1) == 1
+        return Gaussian(torch.where(broken & rows, torch.nan, x_t), torch.zeros(()))
+
+
+def test_broken_rows_are_named_with_step_and_time() -> None:
+    x = torch.zeros(3, 1)
+    with pytest.raises(
+        OrnsteinError, match=r"samples \[1\] at step 3 of 4, from t = 0.5 to 0.25: .* check the weights$"
+    ):
+        simulate(Breaking(below=0.4), x, DOWN, Rng(range(3)))
+    with pytest.raises(OrnsteinError, match=r"at step 1 of 4, from t = 1 to 0.75: .* start below t_max = 1"):
+        simulate(Breaking(below=2.0), x, DOWN, Rng(range(3)))
+    with pytest.raises(OrnsteinError, match=r"at step 1 of 4, from t = 0 to 0.25: .* check the weights$"):
+        simulate(Breaking(below=0.0, ascends=True), x, DOWN.flip(0), Rng(range(3)))
+
+
+def test_the_time_is_that_of_the_broken_sample() -> None:
+    own = torch.stack([DOWN, DOWN * 0.8, DOWN], 1)
+    with pytest.raises(OrnsteinError, match=r"samples \[1\] at step 3 of 4, from t = 0.4 to 0.2"):
+        simulate(Breaking(below=0.3), torch.zeros(3, 1), own, Rng(range(3)))
+
+
+def test_a_broken_start_is_no_fault_of_the_network() -> None:
     x = torch.tensor([[0.0], [torch.inf]])
-    with pytest.raises(OrnsteinError, match=r"samples \[1\] after 4 steps from t = 1; .* start below t_max = 1"):
+    with pytest.raises(OrnsteinError, match=r"started from a state that is not finite in samples \[1\]"):
         simulate(Still(), x, DOWN, Rng(range(2)))
-    with pytest.raises(OrnsteinError, match=r"from t = 0; check the weights$"):
-        simulate(Noising(VP()), x, DOWN.flip(0), Rng(range(2)))

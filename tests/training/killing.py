@@ -45,7 +45,10 @@ def images() -> Images:
 
 
 def session(run: Path, steps: int, on_step: Callable[[Progress], None]) -> list[str]:
-    """Train to the end: shuffled and mirrored data, dropout, dropped labels, warm-up, averages, a checkpoint at every step."""
+    """Train to the end, with a checkpoint at every step.
+
+    Two workers shuffle and mirror; dropout, dropped labels, warm-up, averages and snapshots are in use.
+    """
     settings = {"widths": "16,16", "blocks": 1, "batch": 8, "flip": True, "dropout": 0.2, "cond_dropout": 0.3}
     settings |= {"lr": 1e-3, "warmup": 20, "decay": "inverse_sqrt", "decay_steps": 30}
     losses = (run.parent / f"{run.name}.losses").open("a")
@@ -56,7 +59,16 @@ def session(run: Path, steps: int, on_step: Callable[[Progress], None]) -> list[
         on_step(progress)
 
     _, result = train(
-        "edm", data=images(), out=run, settings=settings, steps=steps, seed=5, save_seconds=0, snapshots=7, on_step=note
+        "edm",
+        data=images(),
+        out=run,
+        settings=settings,
+        steps=steps,
+        seed=5,
+        save_seconds=0,
+        snapshots=7,
+        workers=2,
+        on_step=note,
     )
     return list(result.notes)
 

@@ -87,6 +87,18 @@ class Gaussian(Distribution):
         return sum_rest((-0.5 * ((x.double() - mean) ** 2 / var + var.log() + math.log(2 * math.pi))).expand(x.shape))
 
 
+class Ranged(Gaussian):
+    r"""A Gaussian over x_0 whose network placed the reverse variance between its two bounds, at ``fraction``.
+
+    fraction 0 is beta~ and 1 is beta, on a log scale (Nichol & Dhariwal 2021, eq. 15); it may lie beyond them. Samplers that
+    stride read it: the same fraction serves between the bounds of a longer step.
+    """
+
+    def __init__(self, mean: Tensor, var: Tensor, fraction: Tensor):
+        super().__init__(mean, var)
+        self.fraction = fraction
+
+
 class StudentT(Distribution):
     """Independent-per-sample multivariate Student-t: a Gaussian over the root of a shared chi-squared scale."""
 
@@ -168,6 +180,13 @@ class Product(Distribution[dict[str, Tensor]]):
     def log_prob(self, x: dict[str, Tensor]) -> Tensor:
         """The sum over the parts, ``[B]``."""
         return torch.stack([part.log_prob(x[name]) for name, part in self.parts.items()]).sum(0)
+
+
+def around(law: Distribution, mean: Tensor) -> Distribution:
+    """The same law moved to another mean: its variance stays, where it has one."""
+    if isinstance(law, Ranged):
+        return Ranged(mean, law.var, law.fraction)
+    return Gaussian(mean, law.var) if isinstance(law, Gaussian) else Dirac(mean)
 
 
 def kl(p: Distribution, q: Distribution) -> Tensor:

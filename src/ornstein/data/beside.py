@@ -7,6 +7,7 @@ be called ``caption``. Paths are relative to the file; it may lie in the folder 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import PurePosixPath
 
@@ -28,8 +29,8 @@ def find_captions(
     for file in sorted(f for f in files if PurePosixPath(f).name == METADATA):
         found |= _metadata(file, read(file), where, set(pictures))
         used += 1
-    for picture in pictures:
-        text = str(PurePosixPath(picture).with_suffix(".txt"))
+    for picture in pictures if any(file.endswith(".txt") for file in files) else ():
+        text = f"{os.path.splitext(picture)[0]}.txt"
         if text in files:
             found[picture] = decode_text(read(text), f"{where}/{text}").strip()
             used += 1

@@ -82,6 +82,11 @@ class Table(ABC):
         """Samples or frames a second; 0 where that means nothing."""
         return 0.0
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What each token is; empty where there are no tokens."""
+        return ()
+
     @abstractmethod
     def _check_x(self) -> None:
         """Refuse an array that cannot be of this kind."""
@@ -93,7 +98,7 @@ class Table(ABC):
                 f"'{self.name}' has {len(self)} samples and {len(self.captions)} captions; give one each (or '')"
             )
         for name, value in self.conds.items():
-            if value.ndim < 1 or len(value) != len(self) or value.dtype.kind not in "bif" or name == "label":
+            if value.ndim < 1 or len(value) != len(self) or value.dtype.kind not in "biuf" or name == "label":
                 raise DataError(
                     f"'{self.name}': condition '{name}' must be an array of {len(self)} rows of booleans, integers or "
                     f"floats, and labels go into labels; got {value.dtype} of shape {tuple(value.shape)}"
@@ -126,7 +131,7 @@ class Table(ABC):
     def __getitem__(self, index: Index) -> Batch:
         """A copy of some samples ``[B, ...]``, with their labels as ``cond["label"]`` where there are any."""
         rows = index if isinstance(index, slice) else np.asarray(index)
-        cond = {name: torch.from_numpy(_copy(value, rows)) for name, value in self.conds.items()}
+        cond = {name: torch.from_numpy(_signed(_copy(value, rows))) for name, value in self.conds.items()}
         if self.labels is not None:
             cond["label"] = torch.from_numpy(_copy(self.labels, rows))
         return Batch(torch.from_numpy(_copy(self.x, rows)), cond)
@@ -174,7 +179,7 @@ class Table(ABC):
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 of all arrays, class names and kind: equal for equal data, wherever it lies and whatever its name."""
-        about = [self.kind, self.rate, list(self.classes), sorted(self.part_hashes.items())]
+        about = [self.kind, self.rate, list(self.classes), list(self.symbols), sorted(self.part_hashes.items())]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
@@ -216,11 +221,12 @@ class Arrays(Table):
     """Samples that are not pictures: series, audio, video, points and more (:data:`KINDS`), all of one shape.
 
     ``hertz``: samples or frames a second (audio, video, series), 0 where that means nothing. Sequences of different
-    lengths are padded; how much of each counts is the condition ``length [N]`` int64.
+    lengths are padded; how much of each counts is the condition ``length [N]`` int64. ``alphabet`` says what each token is.
     """
 
     of: str = "series"
     hertz: float = 0.0
+    alphabet: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -231,9 +237,19 @@ class Arrays(Table):
         return float(self.hertz)
 
     @property
+    def symbols(self) -> tuple[str, ...]:
+        return self.alphabet
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Of one sample."""
         return tuple(self.x.shape[1:])
+
+    def text(self, row: int) -> str:
+        """The tokens of a sample as a text."""
+        if not self.alphabet:
+            raise UsageError(f"'{self.name}' does not say what its tokens are; it has no alphabet")
+        return "".join(self.alphabet[int(i)] for i in self.x[row])
 
     def _check_x(self) -> None:
         if self.of not in KINDS:
@@ -248,6 +264,8 @@ class Arrays(Table):
             raise DataError(f"'{self.name}' has no samples: shape {tuple(self.x.shape)}; give at least one")
         if self.x.dtype.name not in DTYPES:
             raise DataError(f"'{self.name}' holds {self.x.dtype}; convert to one of {', '.join(DTYPES)}")
+        if self.alphabet and self.of != "tokens":
+            raise DataError(f"'{self.name}' holds {self.of}, which have no alphabet; leave it out")
         if self.hertz < 0:
             raise DataError(f"'{self.name}': the rate must be positive, got {self.hertz:g}")
 
@@ -276,6 +294,11 @@ def array_hash(array: np.ndarray) -> str:
 def trailer(dtype: np.dtype[Any], shape: Sequence[int]) -> bytes:
     """What is hashed after an array's values; after, because a set that is being written does not know its length."""
     return f"{np.dtype(dtype).str} {list(shape)}".encode()
+
+
+def _signed(value: np.ndarray) -> np.ndarray:
+    """Bytes as int16: a condition must be able to say that it is missing, which is -1."""
+    return value.astype(np.int16) if value.dtype == np.uint8 else value
 
 
 def _copy(array: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:

@@ -54,9 +54,12 @@ def decode_once(
 ) -> tuple[Images, Report]:
     """The pictures of a collection, mapped from the cache; decoded into it where they have changed or are new.
 
-    Where the cache cannot be written, a :class:`DataWarning` says so and the pictures are held in memory.
+    Where the cache cannot be written, a :class:`DataWarning` says so and the pictures are held in memory; so they are where
+    nothing tells whether they have changed (no stamps).
     """
     stamps = collection.stamps()
+    if not stamps:
+        return to_images(collection, size, channels, strict, crop, progress)
     captions = hashlib.sha256("\0".join(collection.captions or ()).encode()).hexdigest()
     origin = {"source": str(Path(collection.source).absolute()), "size": size, "channels": channels, "crop": crop}
     contents = [stamps, captions, list(collection.classes), list(collection.labels or ()), VERSION]

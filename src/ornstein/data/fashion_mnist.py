@@ -69,7 +69,8 @@ def read_files(folder: Path, split: str) -> Images:
     """The images of a folder that holds the four files."""
     x = read_idx(_file(folder, f"{_PREFIX[split]}-images-idx3-ubyte"), rank=3)
     y = read_idx(_file(folder, f"{_PREFIX[split]}-labels-idx1-ubyte"), rank=1)
-    return Images(x[:, None], y, CLASSES, "fashion-mnist", SOURCE, LICENCE)
+    classes = CLASSES if not y.size or y.max() < len(CLASSES) else tuple(str(i) for i in range(int(y.max()) + 1))
+    return Images(x[:, None], y, classes, "fashion-mnist", SOURCE, LICENCE)
 
 
 def _names() -> list[str]:
@@ -87,10 +88,26 @@ def complete(folder: Path) -> bool:
     return all(_file(folder, name).is_file() for name in _names())
 
 
+def read_any(folder: Path, split: str) -> Images:
+    """The images of a folder with files of these names: MNIST and others use them too, and then classes are numbers."""
+    images = read_files(folder, split)
+    if _hashes(images) == _SHA256[split]:
+        return images
+    assert images.labels is not None
+    classes = tuple(str(i) for i in range(int(images.labels.max()) + 1))
+    return Images(images.x, images.labels, classes, folder.name or folder.resolve().name, str(folder))
+
+
+def _hashes(images: Images) -> tuple[str, str]:
+    """Of the pixels and of the labels, as bytes."""
+    assert images.labels is not None
+    x, y = (hashlib.sha256(a.astype(np.uint8).data).hexdigest() for a in (images.x, images.labels))
+    return x, y
+
+
 def _verify(folder: Path, split: str) -> None:
     images = read_files(folder, split)
-    assert images.labels is not None
-    found = tuple(hashlib.sha256(a.astype(np.uint8).data).hexdigest() for a in (images.x, images.labels))
+    found = _hashes(images)
     if len(images) != _COUNT[split] or found != _SHA256[split]:
         raise DataError(
             f"the {split} files fetched for Fashion-MNIST are not the published ones "

@@ -18,7 +18,6 @@ from ornstein.data.folder import folder_pictures, visible
 from ornstein.data.hugging_face import Rows, is_rows, row_pictures
 from ornstein.data.idx import is_idx, read_idx_images
 from ornstein.data.parquet import parquet_pictures
-from ornstein.data.pictures import Collection, to_images
 from ornstein.data.resize import check_size, pad, resize
 from ornstein.data.sources import SOURCES, check_split
 from ornstein.data.store import is_store, open_store
@@ -123,15 +122,15 @@ def _read(what: What, size: int | None, channels: int | None, split: str, strict
         if not is_rows(what):
             raise UsageError(
                 f"data of type {type(what).__name__} cannot be opened; give a name, a path, ornstein.data.Images, or an "
-                "object of the datasets library (not a streaming one: take(n) makes rows of it)"
+                "object of the datasets library (not a streaming one: load it without streaming=True)"
             )
         pictures = row_pictures(what, split)
-        return _decoded(pictures, side, channels, strict), False
+        return decode_once(pictures, side, channels, strict)[0], False
     path = Path(what).expanduser()
     ending = path.suffix.lower()
     if ending == ".tar":
         _whole(path, split)
-        return _decoded(tar_pictures(what), side, channels, strict), False
+        return decode_once(tar_pictures(what), side, channels, strict)[0], False
     if not path.exists():
         raise DataError(
             f"unknown data '{what}': no data set of that name ({suggest(str(what), SOURCES)}) and no such file or folder"
@@ -140,9 +139,9 @@ def _read(what: What, size: int | None, channels: int | None, split: str, strict
         if ending in (".npy", ".npz"):
             return read_arrays(path, split), False
         if ending == ".zip":
-            return _decoded(zip_pictures(path, split), side, channels, strict), False
+            return decode_once(zip_pictures(path, split), side, channels, strict)[0], False
         if ending == ".parquet":
-            return _decoded(parquet_pictures(path, split), side, channels, strict), False
+            return decode_once(parquet_pictures(path, split), side, channels, strict)[0], False
         if is_idx(path):
             _whole(path, split)
             return read_idx_images(path), False
@@ -154,21 +153,14 @@ def _read(what: What, size: int | None, channels: int | None, split: str, strict
         return _images(open_store(path)), False
     if fashion_mnist.complete(path):
         check_split(str(path), split, SOURCES["fashion-mnist"].splits)
-        return fashion_mnist.read_files(path, split), SOURCES["fashion-mnist"].padded
+        return fashion_mnist.read_any(path, split), SOURCES["fashion-mnist"].padded
     endings = {entry.suffix.lower() for entry in visible(path)}
     if ".parquet" in endings:
-        return _decoded(parquet_pictures(path, split), side, channels, strict), False
+        return decode_once(parquet_pictures(path, split), side, channels, strict)[0], False
     if ".tar" in endings and not {entry for entry in visible(path) if entry.is_dir()}:
         _whole(path, split)
-        return _decoded(tar_pictures(path), side, channels, strict), False
-    return _decoded(folder_pictures(_part(path, split)), side, channels, strict), False
-
-
-def _decoded(pictures: Collection, size: int, channels: int | None, strict: bool) -> Images:
-    """From the cache, where it can be known whether they have changed."""
-    if pictures.stamps():
-        return decode_once(pictures, size, channels, strict)[0]
-    return to_images(pictures, size, channels, strict)[0]
+        return decode_once(tar_pictures(path), side, channels, strict)[0], False
+    return decode_once(folder_pictures(_part(path, split)), side, channels, strict)[0], False
 
 
 def _images(table: Table) -> Images:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -56,7 +58,8 @@ def central(size: tuple[int, int], height: int, width: int) -> tuple[int, int, i
 
 
 def resize(images: Images, size: int) -> Images:
-    """All images as ``size`` x ``size``; the same object if they are already."""
+    """All images as ``size`` x ``size``; the same object if they are already. So are conditions of the images' size: masks and
+    maps of whole numbers by the nearest pixel."""
     check_size(size)
     n, c, h, w = images.x.shape
     if (h, w) == (size, size):
@@ -65,13 +68,32 @@ def resize(images: Images, size: int) -> Images:
     for row, image in zip(out, images.x, strict=True):
         for channel, plane in zip(row, image, strict=True):
             channel[:] = np.asarray(square(Image.fromarray(plane), size))
-    return images.with_x(out)
+    return _with_maps(images.with_x(out), images, lambda maps: _nearest(maps, size))
+
+
+def _nearest(maps: np.ndarray, size: int) -> np.ndarray:
+    """The central square of ``[N, C, H, W]`` at the nearest pixels."""
+    h, w = maps.shape[2:]
+    side = min(h, w)
+    at = ((np.arange(size) + 0.5) * side / size).astype(np.int64)
+    return maps[:, :, ((h - side) // 2 + at)[:, None], ((w - side) // 2 + at)[None]]
+
+
+def _with_maps(images: Images, before: Images, change: Callable[[np.ndarray], np.ndarray]) -> Images:
+    """Conditions ``[N, C, H, W]`` of the former height and width, changed as the images were."""
+    size = before.x.shape[2:]
+    conds = {k: change(v) if v.ndim == 4 and v.shape[2:] == size else v for k, v in before.conds.items()}
+    return replace(images, conds=conds)
 
 
 def pad(images: Images, size: int) -> Images:
-    """All images in the middle of ``size`` x ``size`` black pixels."""
-    n, c, h, w = images.x.shape
-    out = np.zeros((n, c, size, size), dtype=np.uint8)
+    """All images in the middle of ``size`` x ``size`` black pixels, and so conditions of the images' size."""
+    h, w = images.x.shape[2:]
     top, left = (size - h) // 2, (size - w) // 2
-    out[:, :, top : top + h, left : left + w] = images.x
-    return images.with_x(out)
+
+    def framed(x: np.ndarray) -> np.ndarray:
+        out = np.zeros((*x.shape[:2], size, size), dtype=x.dtype)
+        out[:, :, top : top + h, left : left + w] = x
+        return out
+
+    return _with_maps(images.with_x(framed(images.x)), images, framed)

@@ -9,8 +9,9 @@ from typing import final
 
 from ornstein.core.errors import DataError, UsageError, suggest, unknown
 from ornstein.data import digits, fashion_mnist
-from ornstein.data.dataset import Images
+from ornstein.data.dataset import Table
 from ornstein.data.sets import emoji
+from ornstein.data.sets.all import NAMED
 
 
 @final
@@ -19,7 +20,7 @@ class Source:
     """A named set: how to read a split of it, and how to bring it to this machine (``fetch``) unless it is embedded.
 
     ``padded``: its pictures stand on a black ground, so a somewhat larger size is reached by a black border, which
-    keeps every pixel, instead of by interpolation.
+    keeps every pixel, instead of by interpolation. ``kind``: images, or one of :data:`ornstein.data.KINDS`.
     """
 
     name: str
@@ -27,9 +28,10 @@ class Source:
     origin: str
     licence: str
     splits: tuple[str, ...]
-    read: Callable[[str], Images]
+    read: Callable[[str], Table]
     fetch: Callable[[str | Path | None], Path] | None = None
     padded: bool = False
+    kind: str = "images"
 
 
 SOURCES: dict[str, Source] = {
@@ -61,6 +63,19 @@ SOURCES: dict[str, Source] = {
             fashion_mnist.read,
             fashion_mnist.fetch,
             padded=True,
+        ),
+        Source(
+            "mnist",
+            "the digits again, under the name of the set they are of",
+            digits.SOURCE,
+            digits.LICENCE,
+            ("train", "test"),
+            digits.read,
+            padded=True,
+        ),
+        *(
+            Source(n.name, n.about, n.origin, n.licence, tuple(n.expected), n.read, n.fetch, n.padded, n.kind)
+            for n in NAMED
         ),
     )
 }

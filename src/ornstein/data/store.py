@@ -51,7 +51,7 @@ def write_parts(table: Table, folder: Path) -> None:
             None if table.captions is None else table.captions[rows],
             {name: value[rows] for name, value in conds.items()},
         )
-    writer.finish(table.kind, table.name, table.classes, table.source, table.licence, table.rate)
+    writer.finish(table.kind, table.name, table.classes, table.source, table.licence, table.rate, table.symbols)
 
 
 def open_store(folder: Path) -> Images | Arrays:
@@ -73,7 +73,7 @@ def open_store(folder: Path) -> Images | Arrays:
     }
     if meta["kind"] == "images":
         return Images(**common)
-    return Arrays(**common, of=meta["kind"], hertz=meta["rate"])
+    return Arrays(**common, of=meta["kind"], hertz=meta["rate"], alphabet=tuple(meta["alphabet"]))
 
 
 def verify(folder: Path) -> None:
@@ -161,6 +161,7 @@ class Writer:
         source: str = "",
         licence: str = "",
         rate: float = 0.0,
+        alphabet: tuple[str, ...] = (),
         made_from: Mapping[str, Any] | None = None,
     ) -> None:
         """Close the arrays and write ``meta.json``; ``made_from`` is kept beside the rest, for later comparison."""
@@ -172,6 +173,7 @@ class Writer:
             "licence": licence,
             "classes": list(classes),
             "rate": rate,
+            "alphabet": list(alphabet),
             "count": self.count,
             "arrays": {name: file.close() for name, file in self._files.items()},
             **({"made_from": dict(made_from)} if made_from else {}),

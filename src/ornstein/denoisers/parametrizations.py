@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ornstein.core.distributions import Dirac, Gaussian, Posterior
+from ornstein.core.distributions import Dirac, Posterior, Ranged
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.shapes import cast
 from ornstein.processes.base import Affine, GaussianProcess, Process
@@ -194,7 +194,8 @@ class LearnedRange(Parametrization):
     With f = (out_2 + 1)/2, the reverse kernel over one step of the training chain has
     log var = f log beta_t + (1 - f) log beta~_t (Nichol & Dhariwal 2021, eq. 15). A reverse variance beyond the
     fixed beta~ is what a posterior variance of x_0 adds: var = beta~ + c^2 Var[x_0], and so the posterior returned is
-    Gaussian with that Var[x_0], clipped at 0. ``steps`` is the length T of the training chain.
+    Gaussian with that Var[x_0], clipped at 0, and the fraction f beside it for chains that stride. ``steps`` is the length T
+    of the training chain.
     """
 
     needs = GaussianProcess
@@ -205,10 +206,13 @@ class LearnedRange(Parametrization):
         self.base, self.steps = base, steps
 
     @staticmethod
-    def split(out: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean's half and the variance's half, along the first dimension after the batch."""
-        if out.shape[1] % 2:
-            raise UsageError(f"a learned variance needs an even number of output channels, got {out.shape[1]}")
+    def split(out: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean's half and the variance's half, each of x's shape, along the first dimension after the batch."""
+        if out.shape[1] != 2 * x.shape[1]:
+            raise UsageError(
+                f"a learned variance needs a network of {2 * x.shape[1]} output channels for data of {x.shape[1]}, got "
+                f"{out.shape[1]}"
+            )
         mean, var = out.chunk(2, dim=1)
         return mean, var
 
@@ -228,14 +232,15 @@ class LearnedRange(Parametrization):
         f = (raw + 1) / 2
         return f * large + (1 - f) * low
 
-    def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Gaussian:
+    def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Ranged:
         assert isinstance(process, GaussianProcess)
-        mean_out, raw = self.split(out)
+        mean_out, raw = self.split(out, x_t)
         mean = self.base.posterior(process, mean_out, x_t, t).mean
         s = (t - 1 / self.steps).clamp_min(0)
         ratio = -torch.expm1(process.log_snr(t) - process.log_snr(s))
         small, c2 = cast(x_t, process.sigma(s) ** 2 * ratio, (process.alpha(s) * ratio) ** 2)
-        return Gaussian(mean, ((self.log_var(process, raw, t, s).exp() - small) / c2).clamp_min(0))
+        var = ((self.log_var(process, raw, t, s).exp() - small) / c2).clamp_min(0)
+        return Ranged(mean, var, (raw + 1) / 2)
 
     def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         return self.base.target(process, x_0, x_t, t)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond
+from ornstein.core.conditions import VectorCondition
 from ornstein.core.distributions import Posterior
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.shapes import expand, per_sample
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.denoisers.parametrizations import Velocity
-from ornstein.networks.layers.conditioning import VectorCondition
 from ornstein.processes.base import Affine
 
 SPAN = VectorCondition("span", 16)

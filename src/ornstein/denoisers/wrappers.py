@@ -9,14 +9,9 @@ import torch
 from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
-from ornstein.core.distributions import Dirac, Gaussian, Posterior
+from ornstein.core.distributions import Posterior, around
 from ornstein.core.errors import UsageError
 from ornstein.denoisers.denoiser import Denoiser
-
-
-def _with_mean(posterior: Posterior, mean: Tensor) -> Posterior:
-    """The same law around another mean."""
-    return Gaussian(mean, posterior.var) if isinstance(posterior, Gaussian) else Dirac(mean)
 
 
 @final
@@ -34,7 +29,7 @@ class Clip(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Posterior:
         posterior = self.denoiser(x_t, t, cond)
-        return _with_mean(posterior, posterior.mean.clamp(-self.bound, self.bound))
+        return around(posterior, posterior.mean.clamp(-self.bound, self.bound))
 
 
 @final
@@ -60,4 +55,4 @@ class DynamicThreshold(Denoiser):
         mean = posterior.mean
         s = torch.quantile(mean.abs().flatten(1), self.quantile, dim=1).clamp(self.bound, self.limit)
         s = s.reshape(-1, *[1] * (mean.ndim - 1))
-        return _with_mean(posterior, mean.clamp(-s, s) * (self.bound / s))
+        return around(posterior, mean.clamp(-s, s) * (self.bound / s))

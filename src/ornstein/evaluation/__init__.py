@@ -1,10 +1,15 @@
 """Evaluation: metrics take samples, not models; every number carries its protocol."""
 
-from ornstein.evaluation.evaluate import Report as Report
 from ornstein.evaluation.evaluate import evaluate as evaluate
+from ornstein.evaluation.evaluate import features_of as features_of
 from ornstein.evaluation.frechet import GaussianStatistics as GaussianStatistics
 from ornstein.evaluation.frechet import frechet as frechet
 from ornstein.evaluation.frechet import frechet_distance as frechet_distance
 from ornstein.evaluation.kid import kid as kid
 from ornstein.evaluation.prdc import PRDC as PRDC
 from ornstein.evaluation.prdc import prdc as prdc
+from ornstein.evaluation.record import Record as Record
+from ornstein.evaluation.reference import Reference as Reference
+from ornstein.evaluation.registry import METRICS as METRICS
+from ornstein.evaluation.settings import Settings as Settings
+from ornstein.evaluation.sources import Source as Source

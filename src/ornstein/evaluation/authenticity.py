@@ -17,5 +17,14 @@ def authenticity(samples: Tensor, train: Tensor) -> float:
     require_vectors("samples", samples)
     require_vectors("training set", train, least=2)
     distance, index = (v[:, 0] for v in nearest(samples, train))
-    between = nearest(train, train, same=True)[0][:, 0]
-    return float((distance > between[index]).double().mean())
+    return share(distance, index, between(train))
+
+
+def between(train: Tensor) -> Tensor:
+    """Distance of each training vector to its nearest other one, ``[T]``."""
+    return nearest(train, train, same=True)[0][:, 0]
+
+
+def share(distance: Tensor, index: Tensor, apart: Tensor) -> float:
+    """From each sample's distance to its nearest training vector, that vector's index, and :func:`between`."""
+    return float((distance > apart[index]).double().mean())

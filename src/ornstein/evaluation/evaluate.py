@@ -2,122 +2,198 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from ornstein.core.errors import DataError, OrnsteinError, unknown
+from ornstein.core.errors import DataError, UsageError
+from ornstein.evaluation.bias import judge_size
 from ornstein.evaluation.features.extractors import Extractor, PixelFeatures
-from ornstein.evaluation.frechet import frechet
-from ornstein.evaluation.kid import kid
-from ornstein.evaluation.prdc import prdc
+from ornstein.evaluation.frechet import GaussianStatistics
+from ornstein.evaluation.intervals import DRAWS, standard_errors
+from ornstein.evaluation.record import Record
+from ornstein.evaluation.reference import Reference
+from ornstein.evaluation.registry import DEFAULT, Inputs, Metric, chosen, with_neighbours
+from ornstein.evaluation.rows import Rows
+from ornstein.evaluation.settings import Settings
+from ornstein.evaluation.sources import Source, as_source
+from ornstein.evaluation.stream import collect
 
-METRICS = ("fd", "kid", "prdc", "label_agreement", "nearest")
-DEFAULT = ("fd", "kid", "prdc")
-PREFERS = {
-    "fd": "lower", "kid": "lower", "precision": "higher", "recall": "higher", "density": "higher", "coverage": "higher",
-    "label_agreement": "higher", "nearest_to_train": "higher",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Report:
-    """``values`` by metric, and ``protocol``: everything that the numbers depend on."""
-
-    values: dict[str, float]
-    protocol: dict[str, Any] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-    def save(self, path: str | Path) -> Path:
-        """As JSON."""
-        path = Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        except OSError as e:
-            raise OrnsteinError(f"could not write {path}: {e}") from e
-        return path
+OnProgress = Callable[[float, str], None]
+PairMeasure = Callable[[Tensor, Tensor], Tensor]
 
 
 def evaluate(
-    samples: Tensor,
-    reference: Tensor,
+    samples: Tensor | Source,
+    reference: Tensor | Source | Reference,
     *,
     metrics: Sequence[str] = DEFAULT,
     extractor: Extractor | None = None,
     labels: Tensor | None = None,
-    train: Tensor | None = None,
-    k: int = 5,
-    about: dict[str, Any] | None = None,
-) -> Report:
-    """Measure samples against a reference; both uint8 ``[N, C, H, W]`` of one size.
+    train: Tensor | Source | None = None,
+    pairs: Mapping[str, PairMeasure] | None = None,
+    settings: Settings | None = None,
+    draws: int = DRAWS,
+    protocol: Mapping[str, Any] | None = None,
+    subject: Mapping[str, Any] | None = None,
+    work: str | Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> Record:
+    """Measure samples against a reference: uint8 ``[N, C, H, W]``, or sources that give them slice by slice.
 
     Args:
-        metrics: of ``fd`` (Frechet distance of features), ``kid``, ``prdc``, ``label_agreement`` (needs ``labels`` and an
-            extractor that classifies), ``nearest`` (median distance of a sample to its nearest training image over that of
-            a reference image; well below 1 means copies; needs ``train``).
+        metrics: names of :data:`ornstein.evaluation.registry.METRICS`.
         extractor: default plain pixels at 16 x 16.
-        labels: the classes that the samples were asked to be, ``[N]``.
-        about: further lines of the protocol (split, sampler, steps, weights).
+        labels: the classes that the samples were asked to be, ``[N]``; a source brings its own.
+        train: the training images, for ``memorisation`` and ``authenticity``.
+        pairs: further measures between sample i and reference i by name, such as an :class:`LPIPS` with its backbone.
+        draws: half-samples for the standard errors; 0 for none.
+        protocol: more of how it was measured (split, filter of resizing). subject: what was measured.
+        work: a folder where finished parts are kept, so that the same call goes on after an interruption, and a call for
+            more metrics need not draw or read the images again; remove it when it is not needed any more.
+        on_progress: told how far it is, in [0, 1], and a few words.
 
     Raises:
-        DataError: other channels or size, fewer than 2 samples, labels missing or too many, features not finite.
-        UsageError: an unknown metric.
+        DataError: other channels or size, too few samples, labels or training images missing, features not finite, a
+            reference made with another extractor.
+        UsageError: an unknown metric; ``fid`` with other features than the original Inception's.
     """
-    for name in metrics:
-        if name not in METRICS:
-            raise unknown("metric", name, METRICS)
-    if samples.shape[1:] != reference.shape[1:]:
-        a, b = ("x".join(map(str, x.shape[1:])) for x in (samples, reference))
-        raise DataError(f"samples are {a} and the reference is {b} (channels x height x width); bring both to one size")
-    if min(len(samples), len(reference)) < 2:
-        raise DataError(f"a comparison needs at least 2 images on both sides, got {len(samples)} and {len(reference)}")
-    extractor = extractor or PixelFeatures(samples.shape[1])
-    mine, theirs = extractor(samples), extractor(reference)
-    for name, f in (("samples", mine), ("reference", theirs)):
-        if not bool(torch.isfinite(f.features).all()):
-            raise DataError(f"the features of the {name} hold NaN or infinity")
-    values: dict[str, float] = {}
-    warnings: list[str] = []
-    few = min(len(samples), len(reference))
-    for name in metrics:
-        if name == "fd":
-            if few <= extractor.dims:
-                warnings.append(
-                    f"fd: {few} samples for {extractor.dims} feature dimensions bias the distance upwards; use more samples"
-                )
-            values["fd"] = frechet(mine.features, theirs.features)
-        elif name == "kid":
-            values["kid"] = kid(mine.features, theirs.features)
-        elif name == "prdc":
-            values |= asdict(prdc(mine.features, theirs.features, k))
-        elif name == "label_agreement":
-            if labels is None or mine.logits is None:
-                raise DataError("label_agreement needs the samples' labels and an extractor that classifies")
-            if len(labels) != len(samples):
-                raise DataError(f"{len(labels)} labels for {len(samples)} samples")
-            values["label_agreement"] = float((mine.logits.argmax(1) == labels).float().mean())
-        elif name == "nearest":
-            if train is None:
-                raise DataError("nearest needs the training images")
-            base = extractor(train).features
-            near = [
-                torch.cat([torch.cdist(p, base).min(1).values for p in f.features.split(500)]) for f in (mine, theirs)
-            ]
-            values["nearest_to_train"] = float(near[0].median() / near[1].median().clamp_min(1e-12))
-    protocol = {
-        "samples": len(samples),
-        "reference": len(reference),
+    settings = settings or Settings()
+    rows = chosen(list(metrics))
+    mine = as_source(samples, labels)
+    theirs = reference if isinstance(reference, Reference) else as_source(reference)
+    extractor = extractor or PixelFeatures(mine.shape[0])
+    paired = bool(pairs) or any("pairs" in m.needs for m in rows)
+    _check(rows, mine, theirs, extractor, train, paired)
+    tell = on_progress or (lambda fraction, text: None)
+    folder = None if work is None else Path(work)
+    # Roughly in proportion to time: the reference, the samples (which may have to be drawn first), the metrics.
+    known = theirs.rows_for(extractor) if isinstance(theirs, Reference) else None
+    if known is None:
+        assert not isinstance(theirs, Reference)
+        known = collect(theirs, extractor, name="reference", work=folder, on_part=_part(tell, 0.0, 0.15, "reference"))
+    base = None
+    if train is not None and any("train" in m.needs for m in rows):
+        base = collect(
+            as_source(train),
+            extractor,
+            name="training set",
+            work=folder,
+            on_part=_part(tell, 0.15, 0.3, "training set"),
+        )
+    columns: dict[str, PairMeasure] = dict(pairs or {})
+    columns |= {m.name: partial(_with, m.paired, settings) for m in rows if m.paired is not None}
+    found = collect(
+        mine,
+        extractor,
+        single={m.name: m.single for m in rows if m.single is not None},
+        paired=columns,
+        partner=theirs if paired and not isinstance(theirs, Reference) else None,
+        work=folder,
+        on_part=_part(tell, 0.3, 0.8, "samples"),
+    )
+    if base is not None:
+        found = with_neighbours(found, base)
+    values, errors, warnings = _compute(rows, list(pairs or {}), Inputs(found, known, base, settings), draws, tell)
+    used = {name: asdict(settings)[name] for m in rows for name in m.uses}
+    about = {
+        "samples": len(found),
+        "reference": len(known),
+        "size": "x".join(map(str, mine.shape)),
         "extractor": extractor.name,
         "extractor_hash": extractor.hash,
         "dims": extractor.dims,
-        **({"k": k} if "prdc" in metrics else {}),
-        **(about or {}),
-        "torch": torch.__version__,
+        "preprocessing": extractor.preprocessing,
+        "colour": "grey" if mine.shape[0] == 1 else "RGB",
+        "settings": used | ({"train": len(base)} if base is not None else {}),
+        "interval": f"95 %, {draws} half-samples of the samples" if draws else "none",
+        "reference_hash": theirs.content_hash,
     }
-    return Report(values, protocol, tuple(warnings))
+    tell(1.0, "done")
+    return Record(values, errors, {**about, **(protocol or {})}, dict(subject or {}), warnings=tuple(warnings))
+
+
+def _check(
+    rows: Sequence[Metric],
+    samples: Source,
+    reference: Source | Reference,
+    extractor: Extractor,
+    train: Tensor | Source | None,
+    paired: bool,
+) -> None:
+    """What can be refused before an image is measured."""
+    for metric in rows:
+        if "inception" in metric.needs and not extractor.original_inception:
+            raise UsageError(
+                f"only the Inception network of the original makes a distance an FID, and these features are "
+                f"{extractor.name}; ask for fd, or give the weights file (--extractor inception=FILE)"
+            )
+        if "train" in metric.needs and train is None:
+            raise DataError(f"{metric.name} needs the training images")
+    if tuple(samples.shape) != tuple(reference.shape):
+        a, b = ("x".join(map(str, x.shape)) for x in (samples, reference))
+        raise DataError(f"samples are {a} and the reference is {b} (channels x height x width); bring both to one size")
+    if min(len(samples), len(reference)) < 2:
+        raise DataError(f"a comparison needs at least 2 images on both sides, got {len(samples)} and {len(reference)}")
+    if paired:
+        if isinstance(reference, Reference):
+            raise DataError("paired measures need the reference's images, and this reference holds features only")
+        if len(samples) != len(reference):
+            raise DataError(
+                f"paired measures compare sample i with reference i, and there are {len(samples)} and {len(reference)}"
+            )
+    if isinstance(reference, Reference):
+        reference.require(extractor)
+
+
+def _compute(
+    rows: Sequence[Metric], own: Sequence[str], inputs: Inputs, draws: int, tell: OnProgress
+) -> tuple[dict[str, float], dict[str, float], list[str]]:
+    values: dict[str, float] = {}
+    errors: dict[str, float] = {}
+    warnings: list[str] = []
+    n, m, dims = len(inputs.samples), len(inputs.reference), inputs.reference.features.shape[1]
+    if any(metric.name in ("fd", "fid") for metric in rows):
+        cov = GaussianStatistics(dims).add(inputs.reference.features).cov
+        name = "fid" if any(metric.name == "fid" for metric in rows) else "fd"
+        warning = judge_size(name, n, m, dims, cov)
+        warnings += [warning] if warning else []
+
+    def half(compute: Callable[[Inputs], dict[str, float]], index: Tensor) -> dict[str, float]:
+        return compute(inputs.of(inputs.samples.take(index)))
+
+    todo = [(metric.name, metric.compute, metric.gives) for metric in rows]
+    todo += [(name, partial(_column, name), {name: ""}) for name in own]
+    for i, (name, compute, gives) in enumerate(todo):
+        tell(0.8 + 0.2 * i / len(todo), name)
+        values |= compute(inputs)
+        judged = {key for key in gives if not key.endswith("_p")}  # a p-value has no error of its own
+        if draws and n >= 4 * max(2, inputs.settings.k):
+            found = standard_errors(partial(half, compute), n, draws, inputs.settings.seed)
+            errors |= {key: error for key, error in found.items() if key in judged}
+    return values, errors, warnings
+
+
+def _column(name: str, x: Inputs) -> dict[str, float]:
+    return {name: float(x.samples.columns[name].nanmean())}
+
+
+def _with(measure: Callable[[Tensor, Tensor, Settings], Tensor], settings: Settings, x: Tensor, y: Tensor) -> Tensor:
+    return measure(x, y, settings)
+
+
+def _part(tell: OnProgress, begin: float, end: float, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: tell(begin + (end - begin) * done / total, f"{what} {done}/{total}")
+
+
+def features_of(
+    images: Tensor | Source, extractor: Extractor, name: str = "reference", on_progress: OnProgress | None = None
+) -> Rows:
+    """The features of images, as :func:`evaluate` takes them."""
+    return collect(
+        as_source(images), extractor, name=name, on_part=_part(on_progress or (lambda f, t: None), 0, 1, name)
+    )

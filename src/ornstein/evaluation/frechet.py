@@ -48,15 +48,19 @@ class GaussianStatistics:
 
 
 def frechet_distance(mean_1: Tensor, cov_1: Tensor, mean_2: Tensor, cov_2: Tensor) -> float:
-    r"""Between two Gaussians; tr (C_1 C_2)^{1/2} is the sum of the roots of the eigenvalues of C_1^{1/2} C_2 C_1^{1/2}.
+    r"""Between two Gaussians; tr (C_1 C_2)^{1/2} is the sum of the roots of the eigenvalues of R^T C_1 R, C_2 = R R^T.
 
-    That form is symmetric, so no complex root can arise from rounding. Heusel et al. 2017; Dowson & Landau 1982.
+    That form is symmetric, so no complex root can arise from rounding. R is C_2's Cholesky factor, or, where C_2 is
+    singular, its eigenvectors times roots (several times as slow). Heusel et al. 2017; Dowson & Landau 1982.
     """
-    values, vectors = torch.linalg.eigh(cov_1.double())
-    root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ cov_2.double() @ root).clamp_min(0).sqrt().sum()
+    c_1, c_2 = cov_1.double(), cov_2.double()
+    root, failed = torch.linalg.cholesky_ex(c_2)
+    if bool(failed):
+        values, vectors = torch.linalg.eigh(c_2)
+        root = vectors * values.clamp_min(0).sqrt()
+    cross = torch.linalg.eigvalsh(root.T @ c_1 @ root).clamp_min(0).sqrt().sum()
     shift = (mean_1.double() - mean_2.double()).square().sum()
-    return float(shift + cov_1.double().trace() + cov_2.double().trace() - 2 * cross)
+    return float(shift + c_1.trace() + c_2.trace() - 2 * cross)
 
 
 def frechet(samples: Tensor, reference: Tensor) -> float:

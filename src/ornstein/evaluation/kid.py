@@ -30,10 +30,17 @@ def _own_sum(a: Tensor) -> float:
     return total
 
 
-def kid(samples: Tensor, reference: Tensor) -> float:
-    """Unbiased squared MMD over all pairs of ``[N, D]`` and ``[M, D]``; may be slightly negative when the laws agree."""
-    n, m = len(samples), len(reference)
-    if n < 2 or m < 2:
-        raise DataError(f"the kernel distance needs at least 2 samples on both sides, got {n} and {m}")
-    own = _own_sum(samples) / (n * (n - 1)) + _own_sum(reference) / (m * (m - 1))
-    return own - 2 * _kernel_sum(samples, reference) / (n * m)
+def own_mean(x: Tensor) -> float:
+    """The mean kernel between different points of a set: the reference's part, the same whatever it is compared with."""
+    if len(x) < 2:
+        raise DataError(f"the kernel distance needs at least 2 samples on both sides, got {len(x)}")
+    return _own_sum(x) / (len(x) * (len(x) - 1))
+
+
+def kid(samples: Tensor, reference: Tensor, own: float | None = None) -> float:
+    """Unbiased squared MMD over all pairs of ``[N, D]`` and ``[M, D]``; may be slightly negative when the laws agree.
+
+    ``own``: :func:`own_mean` of the reference, if it is known.
+    """
+    own = own_mean(reference) if own is None else own
+    return own_mean(samples) + own - 2 * _kernel_sum(samples, reference) / (len(samples) * len(reference))

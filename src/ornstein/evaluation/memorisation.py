@@ -30,15 +30,19 @@ class Memorisation:
         return [(int(i), int(self.index[i])) for i in order]
 
 
-def memorisation(samples: Tensor, unseen: Tensor, train: Tensor) -> Memorisation:
-    """Of feature vectors ``[N, D]``, unseen real ones ``[M, D]`` and the training set's ``[T, D]``."""
-    for name, x in (("samples", samples), ("reference", unseen), ("training set", train)):
-        require_vectors(name, x)
-    mine, index = (v[:, 0] for v in nearest(samples, train))
-    theirs = nearest(unseen, train)[0][:, 0]
+def judge(mine: Tensor, index: Tensor, theirs: Tensor) -> Memorisation:
+    """From distances to the nearest training vector: of samples ``[N]`` (with its index) and of unseen real data ``[M]``."""
     return Memorisation(
         float(mine.median() / theirs.median().clamp_min(1e-12)),
         float((mine < torch.quantile(theirs.double(), QUANTILE)).double().mean()),
         mine,
         index,
     )
+
+
+def memorisation(samples: Tensor, unseen: Tensor, train: Tensor) -> Memorisation:
+    """Of feature vectors ``[N, D]``, unseen real ones ``[M, D]`` and the training set's ``[T, D]``."""
+    for name, x in (("samples", samples), ("reference", unseen), ("training set", train)):
+        require_vectors(name, x)
+    mine, index = (v[:, 0] for v in nearest(samples, train))
+    return judge(mine, index, nearest(unseen, train)[0][:, 0])

@@ -22,23 +22,23 @@ class PRDC:
     coverage: float
 
 
-def squared_radii(x: Tensor, k: int) -> Tensor:
+def squared_radii(x: Tensor, k: int = 5) -> Tensor:
     """Squared distance of each point to its k-th nearest other point, ``[N]``; in blocks, never N x N at once."""
+    if len(x) <= k:
+        raise DataError(f"k = {k} neighbours need more than {k} samples on both sides, got {len(x)}")
+    x, _ = centre(x.float(), x.float())
     return torch.cat([without_self(i, d).kthvalue(k, dim=1).values for i, d in squared_distances(x, x)])
 
 
-def prdc(samples: Tensor, reference: Tensor, k: int = 5) -> PRDC:
-    """All four, of feature vectors ``[N, D]`` against ``[M, D]``.
+def prdc(samples: Tensor, reference: Tensor, k: int = 5, radii: Tensor | None = None) -> PRDC:
+    """All four, of feature vectors ``[N, D]`` against ``[M, D]``; ``radii``: the reference's, if they are known.
 
     Raises:
         DataError: k is not smaller than both sets.
     """
-    if min(len(samples), len(reference)) <= k:
-        raise DataError(
-            f"k = {k} neighbours need more than {k} samples on both sides, got {len(samples)} and {len(reference)}"
-        )
+    radius_a = squared_radii(samples, k)
+    radius_b = squared_radii(reference, k) if radii is None else radii
     a, b = centre(samples.float(), reference.float())
-    radius_a, radius_b = squared_radii(a, k), squared_radii(b, k)
     inside_any = inside_count = 0
     nearest = torch.full((len(b),), torch.inf)
     recalled = torch.zeros(len(b), dtype=torch.bool)

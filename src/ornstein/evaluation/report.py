@@ -125,7 +125,7 @@ def curve_svg(curve: Curve, width: int = 720, height: int = 260) -> str:
     ]
     if len(points) < 2:
         return "<p>Too few records for a curve.</p>"
-    left, right, top, bottom = 56, 12, 10, 36
+    left, right, top, bottom = 56, 12, 26, 36
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     x0, x1, y0, y1 = min(xs), max(xs), min(ys), max(ys)
     y1 = y1 if y1 > y0 else y0 + 1
@@ -142,15 +142,20 @@ def curve_svg(curve: Curve, width: int = 720, height: int = 260) -> str:
         _, py = place(x0, y)
         value = 10**y if curve.log else y
         anchor = "start" if share == 0 else "end" if share == 1 else "middle"
-        marks.append(f"<text x='{px:.0f}' y='{height - bottom + 16}' text-anchor='{anchor}'>{x:,.0f}</text>")
+        marks.append(f"<text x='{px:.0f}' y='{height - bottom + 16}' text-anchor='{anchor}'>{_tick(x, x1 - x0)}</text>")
         marks.append(f"<text x='{left - 8}' y='{py + 4:.0f}' text-anchor='end'>{value:.3g}</text>")
         marks.append(f"<line class='axis' x1='{left}' x2='{width - right}' y1='{py:.1f}' y2='{py:.1f}'/>")
     labels = (
         f"<text x='{width - right}' y='{height - 4}' text-anchor='end'>{html.escape(curve.x_label)}</text>"
-        f"<text x='4' y='{top + 10}'>{html.escape(curve.y_label)}</text>"
+        f"<text x='{left}' y='12'>{html.escape(curve.y_label)}</text>"
     )
     drawn = "".join(marks) + labels + f"<polyline class='curve' points='{line}'/>"
     return f"<svg viewBox='0 0 {width} {height}' role='img'>{drawn}</svg>"
+
+
+def _tick(value: float, span: float) -> str:
+    """Whole numbers over long axes, three digits over short ones."""
+    return f"{value:,.0f}" if span >= 10 else f"{value:.3g}"
 
 
 def provenance_table(about: Mapping[str, Any], caption: str = "How this was made") -> Table:

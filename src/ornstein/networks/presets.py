@@ -10,10 +10,17 @@ from ornstein.networks.unet import UNet
 IMAGENET: tuple[Condition, ...] = (ClassCondition("label", 1000),)
 
 
-def ddpm_cifar10(*, channels: int = 3, conditions: tuple[Condition, ...] = (), dropout: float = 0.1) -> UNet:
+def ddpm_cifar10(
+    *,
+    channels: int = 3,
+    out_channels: int | None = None,
+    conditions: tuple[Condition, ...] = (),
+    dropout: float = 0.1,
+) -> UNet:
     """DDPM's network for CIFAR-10, 35.7 M parameters; Ho et al. 2020, appendix B."""
     return UNet(
         channels=channels,
+        out_channels=out_channels,
         widths=(128, 256, 256, 256),
         blocks=2,
         attention=(1,),
@@ -25,10 +32,42 @@ def ddpm_cifar10(*, channels: int = 3, conditions: tuple[Condition, ...] = (), d
     )
 
 
-def ddpmpp_cifar10(*, channels: int = 3, conditions: tuple[Condition, ...] = (), dropout: float = 0.13) -> UNet:
+def iddpm_cifar10(
+    *,
+    channels: int = 3,
+    out_channels: int | None = None,
+    conditions: tuple[Condition, ...] = (),
+    dropout: float = 0.3,
+) -> UNet:
+    """Improved DDPM's network for CIFAR-10: three blocks, attention of four heads at 16 x 16 and 8 x 8.
+
+    Nichol & Dhariwal 2021, appendix A.
+    """
+    return UNet(
+        channels=channels,
+        out_channels=out_channels,
+        widths=(128, 256, 256, 256),
+        blocks=3,
+        attention=(1, 2),
+        head=64,
+        resample="conv",
+        modulation="scale_shift",
+        conditions=conditions,
+        dropout=dropout,
+    )
+
+
+def ddpmpp_cifar10(
+    *,
+    channels: int = 3,
+    out_channels: int | None = None,
+    conditions: tuple[Condition, ...] = (),
+    dropout: float = 0.13,
+) -> UNet:
     """DDPM++ as re-stated by EDM, 55.7 M parameters; Karras et al. 2022, table 7."""
     return UNet(
         channels=channels,
+        out_channels=out_channels,
         widths=(256, 256, 256),
         base=128,
         blocks=4,
@@ -43,10 +82,17 @@ def ddpmpp_cifar10(*, channels: int = 3, conditions: tuple[Condition, ...] = (),
     )
 
 
-def ncsnpp_cifar10(*, channels: int = 3, conditions: tuple[Condition, ...] = (), dropout: float = 0.13) -> UNet:
+def ncsnpp_cifar10(
+    *,
+    channels: int = 3,
+    out_channels: int | None = None,
+    conditions: tuple[Condition, ...] = (),
+    dropout: float = 0.13,
+) -> UNet:
     """NCSN++ as re-stated by EDM; Karras et al. 2022, table 7. 56.4 M parameters: DDPM++ and 0.66 M of progressive input."""
     return UNet(
         channels=channels,
+        out_channels=out_channels,
         widths=(256, 256, 256),
         base=128,
         blocks=4,
@@ -65,10 +111,17 @@ def ncsnpp_cifar10(*, channels: int = 3, conditions: tuple[Condition, ...] = (),
     )
 
 
-def adm_imagenet64(*, channels: int = 3, conditions: tuple[Condition, ...] = IMAGENET, dropout: float = 0.1) -> UNet:
+def adm_imagenet64(
+    *,
+    channels: int = 3,
+    out_channels: int | None = None,
+    conditions: tuple[Condition, ...] = IMAGENET,
+    dropout: float = 0.1,
+) -> UNet:
     """ADM for ImageNet at 64 x 64, 296 M parameters; Dhariwal & Nichol 2021, as re-stated by Karras et al. 2022, table 7."""
     return UNet(
         channels=channels,
+        out_channels=out_channels,
         widths=(192, 384, 576, 768),
         blocks=3,
         attention=(1, 2, 3),

@@ -25,7 +25,8 @@ class Denoising:
     r"""E_{t, x_0, x_t} w(t) |out(x_t, t, cond) - target(x_0, x_t, t)|^2, averaged over coordinates.
 
     Covers DDPM's simple loss, EDM, v-prediction, flow matching, min-SNR and P2. ``cond_dropout`` is the probability with
-    which a row's conditions go missing, which is what classifier-free guidance later needs.
+    which a row's conditions go missing, which is what classifier-free guidance later needs. Where there are several, each
+    of them goes missing alone as often, so that one may be given without the others.
     """
 
     def __init__(
@@ -51,6 +52,10 @@ class Denoising:
             x_0 = self.codec.encode(batch.x, rng, cond)
         if self.cond_dropout and cond:
             cond = conditions.drop(cond, rng.uniform((len(batch),)) >= self.cond_dropout)
+            if len(cond) > 1:
+                for name in sorted(cond):
+                    alone = conditions.drop({name: cond[name]}, rng.uniform((len(batch),)) >= self.cond_dropout)
+                    cond = {**cond, **alone}
         t = expand(self.times(rng, len(batch)).to(x_0.device), x_0)
         x_t = process.marginal(x_0, t).sample(rng)
         out = self.denoiser.output(x_t, t, cond)

@@ -59,6 +59,37 @@ class DiscreteTimes(Times):
 
 
 @final
+class UniformLogSNR(Times):
+    r"""log SNR_t ~ U[log SNR(t_max), log SNR(t_min)], stratified: p(t) = g_t^2/sigma_t^2 over its integral.
+
+    The times by which a loss with the likelihood's weight becomes a plain one. Song et al. 2021, 2101.09258, section 4.1.
+    """
+
+    def __init__(self, process: Affine, t_min: float = 1e-5):
+        if not 0 < t_min < process.t_max:
+            raise UsageError(
+                f"t_min must lie in (0, {process.t_max:g}): the range of log-SNR is infinite at 0; got {t_min}"
+            )
+        self.process = process
+        ends = process.log_snr(torch.tensor([process.t_max, t_min], dtype=torch.float64))
+        if not bool(torch.isfinite(ends).all()):
+            raise UsageError(
+                f"the log-SNR of {type(process).__name__} runs from {float(ends[0]):g} to {float(ends[1]):g} and cannot be drawn "
+                "uniformly; choose a process with signal left at its end"
+            )
+        self.low, self.high, self.t_min = float(ends[0]), float(ends[1]), t_min
+
+    @property
+    def range(self) -> float:
+        """log SNR(t_min) - log SNR(t_max): the integral of g^2/sigma^2."""
+        return self.high - self.low
+
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        log_snr = self.low + self.range * _stratified(rng, n)
+        return self.process.time(log_snr).clamp(self.t_min, self.process.t_max)
+
+
+@final
 class LogNormalSigma(Times):
     r"""ln(sigma_t/alpha_t) ~ N(mean, std^2), stratified. Karras et al. 2022: mean -1.2, std 1.2."""
 

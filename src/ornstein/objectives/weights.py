@@ -24,6 +24,20 @@ def uniform(process: Affine, parametrization: Parametrization, t: Tensor) -> Ten
     return torch.ones_like(t)
 
 
+def snr(process: Affine, parametrization: Parametrization, t: Tensor) -> Tensor:
+    """SNR_t on the error of x_0, that is 1 on the error of eps, whatever the network predicts."""
+    return process.log_snr(t).exp() * parametrization.gain(process, t) ** 2
+
+
+def likelihood(process: Affine, parametrization: Parametrization, t: Tensor) -> Tensor:
+    r"""g_t^2 on the error of the score, that is g^2/sigma^2 = -d log SNR/dt on the error of eps. Song et al. 2021, 2101.09258.
+
+    Half its integral over t bounds the Kullback-Leibler divergence of the model, up to a constant.
+    """
+    rate = 2 * (process.d_sigma(t) / process.sigma(t) - process.d_alpha(t) / process.alpha(t))
+    return rate * snr(process, parametrization, t)
+
+
 def min_snr(gamma: float = 5.0) -> Weight:
     r"""min(SNR_t, gamma) on the error of x_0. Hang et al. 2023, 2303.09556."""
     if not gamma > 0:
@@ -37,9 +51,11 @@ def min_snr(gamma: float = 5.0) -> Weight:
 
 def p2(gamma: float = 1.0, k: float = 1.0) -> Weight:
     r"""(k + SNR_t)^{-gamma} on the error of eps, that is SNR_t times it on x_0. Choi et al. 2022, 2204.00227."""
+    if not (gamma >= 0 and k >= 0):
+        raise UsageError(f"P2 needs gamma >= 0 and k >= 0, got {gamma} and {k}")
 
     def weight(process: Affine, parametrization: Parametrization, t: Tensor) -> Tensor:
-        snr = process.log_snr(t).exp()
-        return snr * (k + snr) ** -gamma * parametrization.gain(process, t) ** 2
+        ratio = process.log_snr(t).exp()
+        return ratio * (k + ratio) ** -gamma * parametrization.gain(process, t) ** 2
 
     return weight

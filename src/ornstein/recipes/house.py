@@ -15,6 +15,7 @@ from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError, sug
 from ornstein.data import Images, Loader, open_data
 from ornstein.recipes import registry
 from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
+from ornstein.recipes.captions import CONDITION, Book, embed
 from ornstein.recipes.registry import Card, make_config
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import (
@@ -52,6 +53,7 @@ def data_settings(images: Images) -> dict[str, Any]:
         "channels": channels,
         "classes": tuple(images.classes),
         "data_std": round(float(part.std()), 3),
+        "caption_width": int(images.conds[CONDITION].shape[1]) if CONDITION in images.conds else 0,
     }
 
 
@@ -95,11 +97,13 @@ def train(
     recompute: bool = False,
     compile: bool = False,
     snapshots: int | None = None,
+    workers: int = 0,
     seed: int = 0,
     resume: bool | None = None,
     strict: bool = False,
     device: str = "cpu",
     save_seconds: float = 300,
+    captions: str | None = None,
     on_step: Callable[[Progress], None] | None = None,
     on_save: Callable[[System, int], None] | None = None,
 ) -> tuple[System, Result]:
@@ -116,8 +120,10 @@ def train(
         recompute: trade time for memory: activations of the network's blocks are computed again in the backward pass.
         compile: ``torch.compile`` each of the network's blocks.
         snapshots: every so many steps store averages of which ``ornstein ema`` makes one of any width afterwards.
+        workers: threads that prepare batches ahead; they change no batch.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
+        captions: the encoder (``minilm``) by which the data's captions become a condition; a resumed run keeps its own.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
 
     Raises:
@@ -134,6 +140,11 @@ def train(
     old = make_config(card.config, _meta(found)[1]) if found is not None else None
     size = size if size is not None else _wish("size", given, asked, old)
     images = open_data(data, size=size, channels=_wish("channels", given, asked, old), strict=strict)
+    book = Book.read(run) if found is not None else None
+    if book is not None or captions is not None:
+        if "caption_width" not in fields:
+            raise UsageError(f"recipe '{name}' takes no captions; leave captions out")
+        images, book = embed(images, captions or (book.encoder if book is not None else ""), book)
     from_data = {k: v for k, v in data_settings(images).items() if k in fields}
     if "size" in given and asked.size != from_data["size"]:
         raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
@@ -154,12 +165,15 @@ def train(
         run.mkdir(parents=True, exist_ok=True)
         about = {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}
         write_text(run / "config.json", json.dumps(about, indent=1))
+        if book is not None and found is None:
+            book.save(run)
     except OSError as e:
         raise OrnsteinError(f"cannot write to {run}: {e}. Choose another --out") from e
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         system = card.build(config)
-        loader = Loader(images, config.batch, seed, config.flip)
+        system.captions = book
+        loader = Loader(images, config.batch, seed, config.flip, workers=workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
         meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
         engine = Engine(
@@ -246,7 +260,10 @@ def export(system: System, path: str | Path, about: Mapping[str, Any] | None = N
     """Write a system's weights as a small checkpoint (float16 by default) to ship or to share."""
     tensors = {k: v.half() if half and v.is_floating_point() else v for k, v in system.modules.state_dict().items()}
     meta = {"recipe": system.recipe, "config": dataclasses.asdict(system.config), "about": dict(about or {})}
-    return save_checkpoint(Path(path), {"model": tensors}, meta)
+    saved = save_checkpoint(Path(path), {"model": tensors}, meta)
+    if system.captions is not None:
+        system.captions.save(saved)
+    return saved
 
 
 def load(what: str | Path) -> System:
@@ -303,11 +320,14 @@ def _restore(found: Checkpoint) -> System:
         )
     modules.load_state_dict({k: v.to(own[k].dtype) for k, v in tensors.items()})
     modules.eval()
+    # A run keeps its captions beside its checkpoints' folder, an exported model beside its weights.
+    system.captions = Book.read(found.path) or Book.read(found.path.parent.parent)
     part = "ema" if "ema" in found.parts else "model"
     progress = found.meta.get("progress", {})
     system.weights = {
         "hash": sha256(found.path / f"{part}.safetensors"),
         "path": found.path.name,
+        "ema": part == "ema",
         **{k: progress[k] for k in ("step", "seen") if k in progress},
         **found.meta.get("about", {}),
     }

@@ -28,6 +28,9 @@ class Preset:
 
 
 _CIFAR = {"size": 32, "channels": 3, "batch": 128, "patch": 1, "flip": True, "warmup": 5000, "decay": "constant"}
+_LATENTS: dict[str, Any] = {"size": 32, "channels": 4, "classes": tuple(str(i) for i in range(1000)), "patch": 2}
+_DIT: dict[str, Any] = _LATENTS | {"batch": 256, "lr": 1e-4, "warmup": 0, "clip": 0.0, "ema_half_life": 1_774_000}
+_REDUCED_DIT = {"size": 8, "channels": 3, "batch": 2, "depth": 2}
 _REDUCED = {"size": 8, "batch": 2}
 
 PRESETS: dict[str, dict[str, Preset]] = {
@@ -48,6 +51,62 @@ PRESETS: dict[str, dict[str, Preset]] = {
             "Song et al. 2021, appendix D.1: the network of DDPM",
             35.7e6,
             reduced=_REDUCED,
+        ),
+    },
+    "improved-ddpm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "iddpm_cifar10", "dropout": 0.3, "lr": 1e-4, "steps": 500_000, "warmup": 0}
+            | {"chain": 4000, "sampling_steps": 4000, "ema_half_life": 887_000, "precision": "fp32", "clip": 0.0},
+            "Nichol & Dhariwal 2021, appendix A; the number of parameters is that of the released network",
+            52.5e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "loss-weighting": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000},
+            "The network of DDPM: Hang et al. 2023 and Choi et al. 2022 weight the losses of existing networks",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "zero-terminal-snr": {
+        "cifar10": Preset(
+            _CIFAR | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 400_000},
+            "The network of DDPM: Lin et al. 2023 tune a latent model, whose table this recipe has",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "likelihood-weighting": {
+        "cifar10": Preset(
+            _CIFAR
+            | {
+                "architecture": "ddpmpp_cifar10",
+                "dropout": 0.1,
+                "lr": 2e-4,
+                "steps": 1_300_000,
+                "ema_half_life": 887_000,
+            },
+            "Song et al. 2021, section 7: DDPM++ as re-stated by Karras et al. 2022",
+            55.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "dit": {
+        "imagenet256-s": Preset(
+            _DIT | {"width": 384, "depth": 12, "head": 64, "steps": 400_000},
+            "Peebles & Xie 2023, table 1, DiT-S on latents of 32 x 32 x 4",
+            33e6,
+            reduced=_REDUCED_DIT,
+        ),
+        "imagenet256-xl": Preset(
+            _DIT | {"width": 1152, "depth": 28, "head": 72, "steps": 7_000_000},
+            "Peebles & Xie 2023, table 1, DiT-XL on latents of 32 x 32 x 4",
+            675e6,
+            reduced=_REDUCED_DIT | {"width": 144},
         ),
     },
     "edm": {

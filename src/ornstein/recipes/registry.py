@@ -19,12 +19,17 @@ MODULES = (
     "ornstein.recipes.images.d3pm",
     "ornstein.recipes.images.ddim",
     "ornstein.recipes.images.ddpm",
+    "ornstein.recipes.images.dit",
     "ornstein.recipes.images.edm",
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
     "ornstein.recipes.images.rectified_flow",
     "ornstein.recipes.images.shortcut",
+    "ornstein.recipes.images.improved_ddpm",
+    "ornstein.recipes.images.likelihood_weighting",
+    "ornstein.recipes.images.loss_weighting",
+    "ornstein.recipes.images.zero_terminal_snr",
 )
 """Every module that registers a recipe: one line per system."""
 

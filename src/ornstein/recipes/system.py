@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.denoisers.wrappers import Clip
 from ornstein.guidance.cfg import CFG
+from ornstein.likelihood.dequantise import Dequantisation
+from ornstein.likelihood.result import Likelihood
+from ornstein.recipes.captions import CONDITION, Book
 from ornstein.recipes.samples import Samples
 from ornstein.samplers.base import Sampler, Step, simulate
 from ornstein.samplers.grids import get_grid
@@ -42,9 +45,13 @@ class System:
     classes: tuple[str, ...] = ()
     guidance: float = 1.0
     guidance_interval: tuple[float, float] = (0.0, 1.0)
+    guidance_rescale: float = 0.0
+    """share of the contrast that guidance adds and that is taken back"""
     clip: float | None = None
     """bound of |E[x_0]| in sampling, for data of a known range"""
     ema_half_life: float = 500_000
+    captions: Book | None = None
+    """the texts that the system was trained on, where it reads captions"""
     extra: dict[str, nn.Module] = field(default_factory=dict)
     """what training needs beside codec and denoiser, and a checkpoint must keep: teachers, targets, counters"""
     weights: dict[str, Any] = field(default_factory=dict)
@@ -66,22 +73,38 @@ class System:
 
     def conditions(self, seeds: Sequence[int], given: Mapping[str, Any]) -> dict[str, Tensor]:
         """Check the conditions given to :meth:`sample` against the declared ones and make tensors of them."""
-        known = {"label"} if self.classes else set()
+        known = ({"label"} if self.classes else set()) | ({"prompt"} if self.captions is not None else set())
         for name in given:
             if name not in known:
                 if not known:
                     raise UsageError(f"this system takes no conditions, but '{name}' was given")
                 raise unknown("condition", name, known)
+        cond: dict[str, Tensor] = {}
+        if self.captions is not None:
+            cond[CONDITION] = self._captions(given.get("prompt"), len(seeds))
         if not self.classes:
-            return {}
+            return cond
         label = given.get("label")
+        if label is None and given.get("prompt") is not None:
+            label = -1  # what the caption says is enough
         if label is None:
             # Cycling through the classes by seed, so that a sample depends on its own seed only.
-            return {"label": torch.tensor([s % len(self.classes) for s in seeds])}
+            return {**cond, "label": torch.tensor([s % len(self.classes) for s in seeds])}
         many = [label] * len(seeds) if isinstance(label, str | int) else list(label)
         if len(many) != len(seeds):
             raise UsageError(f"{len(many)} labels were given for {len(seeds)} samples; give one, or one for each")
-        return {"label": torch.tensor([self._label(v) for v in many])}
+        return {**cond, "label": torch.tensor([self._label(v) for v in many])}
+
+    def _captions(self, prompt: str | Sequence[str] | None, n: int) -> Tensor:
+        """``[n, D]``, NaN where there is none."""
+        assert self.captions is not None
+        if prompt is None:
+            return torch.full((n, self.captions.vectors.shape[1]), torch.nan)
+        many = [prompt] * n if isinstance(prompt, str) else list(prompt)
+        if len(many) != n:
+            raise UsageError(f"{len(many)} prompts were given for {n} samples; give one, or one for each")
+        vectors = {text: self.captions.vector(text) for text in dict.fromkeys(many)}
+        return torch.stack([vectors[text] for text in many])
 
     def _label(self, value: str | int) -> int:
         if isinstance(value, str) and value in self.classes:
@@ -98,9 +121,9 @@ class System:
         """The denoiser under classifier-free guidance (without it at scale 1), clipped where the recipe says so."""
         denoiser = self.denoiser
         if scale != 1:
-            if not self.classes:
+            if not self.classes and self.captions is None:
                 raise UsageError(f"guidance={scale:g} needs a conditional system; this one takes no conditions")
-            denoiser = CFG(denoiser, scale, self.guidance_interval)
+            denoiser = CFG(denoiser, scale, self.guidance_interval, self.guidance_rescale)
         return denoiser if self.clip is None else Clip(denoiser, self.clip)
 
     def begin(self, rng: Rng, times: Tensor) -> Tensor:
@@ -159,6 +182,8 @@ class System:
         if batch < 1:
             raise UsageError(f"batch must be at least 1, got {batch}")
         move, times, about = self.prepare(steps, sampler, grid, guidance)
+        if conditions.get("prompt") is not None:
+            about["prompt"] = conditions["prompt"]
         seeds = list(range(seed, seed + n))
         cond: Cond = self.conditions(seeds, conditions)
         self.modules.eval()
@@ -172,6 +197,64 @@ class System:
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
             torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)
+        )
+
+    def log_likelihood(
+        self,
+        x: Tensor,
+        method: str = "ode",
+        *,
+        steps: int | None = None,
+        repeats: int = 1,
+        importance: bool = False,
+        trace: Literal["exact", "hutchinson"] | None = None,
+        tolerance: float = 1e-4,
+        dequantise: str | Dequantisation | None = None,
+        seed: int = 0,
+        batch: int = 32,
+        on_batch: Callable[[float], None] | None = None,
+        **conditions: Any,
+    ) -> Likelihood:
+        """log p(x) of data under the plain denoiser (no guidance, no clipping): ``Likelihood(nats, bits_per_dim, stderr, ..)``.
+
+        Args:
+            x: bytes (their probability is bounded), floats as the codec takes them (their density), or states of a finite set.
+            method: "ode", exact by the probability flow; "vlb", a bound, in continuous time or with ``steps`` that of a chain;
+                "discrete", a bound for categorical processes, likewise.
+            steps: of the chain; with "ode" so many equal steps in place of ``tolerance``.
+            repeats: draws for each sample. With ``importance`` they are weights, which makes the bound tighter.
+            trace: "exact" or "hutchinson"; exact up to 64 coordinates by default.
+            dequantise: noise that makes bytes continuous: "uniform" (the default with "ode"), "none", or a trained
+                :class:`ornstein.likelihood.LogitNormal`.
+            seed: sample i draws from seed + i.
+            batch: how many are measured at once; changes no result.
+            on_batch: told after each batch how far it is, in [0, 1].
+            **conditions: as in :meth:`sample`; rows without one are measured unconditionally.
+
+        Raises:
+            UsageError: an unknown method, option or condition.
+            DataError: data of another shape or kind.
+            CapabilityError: this system has no such likelihood; the message says what would do.
+        """
+        from ornstein.recipes.likelihood import log_likelihood
+
+        given = dict(conditions)
+        if self.classes and given.get("label") is None:
+            given["label"] = -1
+        return log_likelihood(
+            self,
+            x,
+            method,
+            cond=self.conditions(list(range(seed, seed + len(x))), given),
+            steps=steps,
+            repeats=repeats,
+            importance=importance,
+            trace=trace,
+            tolerance=tolerance,
+            dequantise=dequantise,
+            seed=seed,
+            batch=batch,
+            on_batch=on_batch,
         )
 
     def provenance(self, about: Mapping[str, Any]) -> dict[str, Any]:

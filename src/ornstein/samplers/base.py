@@ -18,7 +18,8 @@ from ornstein.core.rng import Random
 from ornstein.core.shapes import expand
 from ornstein.core.state import X, finite
 from ornstein.denoisers.denoiser import Denoiser
-from ornstein.processes.base import Process
+from ornstein.processes.base import Affine, Process
+from ornstein.samplers.levels import coordinates
 
 State = Any
 """What a sampler carries from step to step: a small tuple of tensors, or None. The sampler object itself holds none."""
@@ -29,10 +30,17 @@ class Sampler(ABC, Generic[X]):
 
     needs: ClassVar[type[Process[Any]]] = Process
     order: ClassVar[int] = 1
-    """Order of convergence in the step size (weak order for stochastic samplers); measured in the tests."""
+    """Order of convergence in the step size (weak order for stochastic samplers); measured in the tests.
+
+    0: the error comes to rest at that of moves within a step, which the grid does not shorten (Langevin moves of a fixed
+    size, restarts, a tolerance)."""
     evaluations: ClassVar[int] = 1
-    """Network calls per step; measured in the tests."""
+    """Network calls per inner step, with the default options; measured in the tests. 0: it depends on the data."""
     stochastic: ClassVar[bool] = False
+    history: ClassVar[int] = 0
+    """How many former steps a step looks back to; a run's first steps have fewer, and a lower order."""
+    linear: ClassVar[bool] = True
+    """Whether it is affine in x and in its draws when the denoiser is; False where steps adapt to the state."""
     ascends: bool = False
     """Whether it steps from data to prior, s > t: a learned forward path, one side of a bridge, an inversion."""
 
@@ -68,11 +76,19 @@ class Transition(Sampler[X]):
 class DenoisingSampler(Sampler[X]):
     """A sampler built on a denoiser; construction checks that the denoiser's process has the rung that is needed."""
 
+    single_level: ClassVar[bool] = False
+    """Whether it asks an Affine process at which time a noise level is reached: one level for all coordinates."""
+
     def __init__(self, denoiser: Denoiser[X]):
         if not isinstance(denoiser.process, self.needs):
             raise CapabilityError(
                 f"{type(self).__name__} needs a process that is {self.needs.__name__}; "
                 f"{type(denoiser.process).__name__} is not. {_would_do(denoiser.process)}"
+            )
+        if self.single_level and isinstance(denoiser.process, Affine) and coordinates(denoiser.process):
+            raise CapabilityError(
+                f"{type(self).__name__} needs the time of a noise level; in {type(denoiser.process).__name__} each coordinate "
+                "has a level of its own"
             )
         self.denoiser = denoiser
 
@@ -123,25 +139,41 @@ def simulate(
 
     Raises:
         UsageError: the grid has fewer than two times, runs the wrong way, or leaves [0, 1].
-        OrnsteinError: a state stopped being finite (names the step and the time).
+        OrnsteinError: a state stopped being finite (names the samples, and the first such step and its times).
     """
     grid = check_grid(grid, ascending=sampler.ascends)
     times = [expand(t, x) for t in grid]
     state = sampler.init(x, times[0])
     total = len(times) - 1
+    sound = [finite(x)]  # of each step; read once, at the end, so that no step waits for the device
     for i, (t, s) in enumerate(pairwise(times)):
         x, state = sampler.step(x, t, s, state, rng, cond)
+        sound.append(finite(x))
         if on_step is not None:
             on_step(Step(i, total, t, s, x, state))
-    if not bool((good := finite(x)).all()):
-        bad = (~good).nonzero().flatten().tolist()
-        begin = float(grid[0].max())
-        below = "" if sampler.ascends else f", or start below t_max = {begin:.4g}"
-        raise OrnsteinError(
-            f"{type(sampler).__name__} left non-finite values in samples {bad[:8]} after {total} steps from "
-            f"t = {begin:.4g}; check the weights{below}"
-        )
+    if not bool(sound[-1].all()):
+        raise _not_finite(sampler, grid, torch.stack(sound))
     return x
+
+
+def _not_finite(sampler: Sampler[X], grid: Tensor, sound: Tensor) -> OrnsteinError:
+    """The error of a run whose states after each step, the start included, were finite or not: ``sound [N + 1, B]``."""
+    total = len(sound) - 1
+    bad = (~sound[-1]).nonzero().flatten().tolist()
+    row = bad[0]
+    first = int((~sound[:, row]).nonzero()[0])
+    times = grid if grid.ndim == 1 else grid[:, row]
+    title = type(sampler).__name__
+    if first == 0:
+        return OrnsteinError(f"{title} was started from a state that is not finite in samples {bad[:8]}")
+    t, s = float(times[first - 1]), float(times[first])
+    hint = "check the weights"
+    if first == 1 and not sampler.ascends:
+        hint += f", or start below t_max = {t:.4g}"
+    return OrnsteinError(
+        f"{title} left non-finite values in samples {bad[:8]} at step {first} of {total}, from t = {t:.4g} to "
+        f"{s:.4g}: the network's answer there is not finite; {hint}"
+    )
 
 
 def check_grid(grid: Tensor, ascending: bool = False) -> Tensor:

@@ -38,6 +38,18 @@ def uniform(process: Process, steps: int, t_max: float | None = None, t_min: flo
     return _close(torch.linspace(high, low, steps, dtype=torch.float64))
 
 
+def trailing(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Equal steps in t from the very start to 0: t_max (1 - i/steps). Lin et al. 2023, 2305.08891, section 3.3.
+
+    The network is last asked at t_max/steps, so the last step is as long as the others (``uniform`` ends with a short one).
+    """
+    high, low = _ends(process, steps, t_max, t_min)
+    times = high * (1 - torch.arange(steps, dtype=torch.float64) / steps)
+    if float(times[-1]) < low * (1 - 1e-9):
+        raise UsageError(f"{steps} trailing steps would ask the network below t_min = {low:.4g}; take fewer")
+    return _close(times)
+
+
 def quadratic(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
     """Equal steps in sqrt(t): DDIM's quadratic subsequence, denser near the data."""
     high, low = _ends(process, steps, t_max, t_min)
@@ -93,6 +105,7 @@ def even_karras(process: Process, steps: int, t_max: float | None = None, t_min:
 
 GRIDS: dict[str, Grid] = {
     "uniform": uniform,
+    "trailing": trailing,
     "quadratic": quadratic,
     "log_snr": log_snr,
     "karras": karras,

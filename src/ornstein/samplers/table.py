@@ -12,18 +12,24 @@ from torch import Tensor
 
 from ornstein.core.errors import UsageError, suggest, unknown
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.samplers.adams import DEIS, LMS
 from ornstein.samplers.ancestral import Ancestral
 from ornstein.samplers.base import DenoisingSampler
 from ornstein.samplers.ddim import DDIM
+from ornstein.samplers.dpm_single import DPMSolver2, DPMSolver3, DPMSolverPP2S
 from ornstein.samplers.dpm_solver import DPMSolverPP2M
+from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
 from ornstein.samplers.euler import Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama
 from ornstein.samplers.flow_map import FlowMap
 from ornstein.samplers.flow_sde import FlowSDE
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
+from ornstein.samplers.pndm import IPNDM, PNDM
 from ornstein.samplers.renoise import Renoise
+from ornstein.samplers.runge_kutta import RK4, Midpoint
 from ornstein.samplers.self_conditioned import SelfConditioned
+from ornstein.samplers.unipc import UniPC
 
 SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "ancestral": Ancestral,
@@ -33,6 +39,17 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "edm_heun": EDMHeun,
     "dpmpp_2m": DPMSolverPP2M,
     "euler_maruyama": EulerMaruyama,
+    "midpoint": Midpoint,
+    "rk4": RK4,
+    "lms": LMS,
+    "deis": DEIS,
+    "pndm": PNDM,
+    "ipndm": IPNDM,
+    "dpm_solver_2": DPMSolver2,
+    "dpm_solver_3": DPMSolver3,
+    "dpmpp_2s": DPMSolverPP2S,
+    "dpmpp_3m": DPMSolverPP3M,
+    "unipc": UniPC,
     "flow_sde": FlowSDE,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""

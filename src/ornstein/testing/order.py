@@ -100,6 +100,7 @@ def measured_order(
     steps: int = 32,
     ends: tuple[float, float] = (0.9, 0.1),
     denoiser: Denoiser | None = None,
+    ramp: bool = False,
 ) -> float:
     r"""The order at which a sampler converges to the problem's law, on equal steps in t between two inner times.
 
@@ -113,6 +114,8 @@ def measured_order(
         steps: N.
         ends: the first and last time.
         denoiser: another denoiser of the same problem (:class:`ornstein.testing.exact.MeanOnly`).
+        ramp: begin with steps that double from H/N^2 to H/2 and together make one H. A multistep method starts with orders
+            1, 2, ..., whose errors would hide its own; in steps that small they do not.
 
     Returns:
         p, or ``inf`` where every grid is exact to rounding.
@@ -120,7 +123,7 @@ def measured_order(
     sampler = factory(problem.denoiser if denoiser is None else denoiser)
     target = exact_law(problem, ends[1])
     laws = [
-        sampled_law(sampler, problem, torch.linspace(*ends, n + 1, dtype=torch.float64))
+        sampled_law(sampler, problem, _ramped(ends, n) if ramp else torch.linspace(*ends, n + 1, dtype=torch.float64))
         for n in (steps, 2 * steps, 4 * steps)
     ]
     signed = torch.stack([torch.cat([(a.mean - target.mean).flatten(), (a.std - target.std).flatten()]) for a in laws])
@@ -137,6 +140,13 @@ def measured_order(
     return math.log2(q)
 
 
+def _ramped(ends: tuple[float, float], steps: int) -> Tensor:
+    """Equal steps, the first of which is cut into steps that double from the size of ``1/steps^2`` of one."""
+    plain = torch.linspace(*ends, steps + 1, dtype=torch.float64)
+    parts = 2.0 ** torch.arange(-2 * round(math.log2(steps)), 0, dtype=torch.float64)
+    return torch.cat([plain[:1], plain[0] + (plain[1] - plain[0]) * parts, plain[1:]])
+
+
 class Counting(Denoiser):
     """Counts how often the denoiser is called, and for how many rows."""
 
@@ -150,8 +160,11 @@ class Counting(Denoiser):
         return self.denoiser(x_t, t, cond)
 
 
-def evaluations_per_step(factory: Factory, denoiser: Denoiser, x: Tensor, grid: Tensor, rng: Random) -> float:
-    """Network calls per step over a grid: end it above 0 to count inner steps only."""
+def evaluations_per_step(
+    factory: Factory, denoiser: Denoiser, x: Tensor, grid: Tensor, rng: Random, skip: int = 0
+) -> float:
+    """Network calls per step over a grid, without its first ``skip`` steps: end it above 0 to count inner steps only."""
     counting = Counting(denoiser)
-    simulate(factory(counting), x, grid, rng)
-    return counting.calls / (len(grid) - 1)
+    after: list[int] = [0]
+    simulate(factory(counting), x, grid, rng, on_step=lambda step: after.append(counting.calls))
+    return (after[-1] - after[skip]) / (len(grid) - 1 - skip)

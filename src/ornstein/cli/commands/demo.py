@@ -183,7 +183,7 @@ def _measure(out: Path) -> dict[str, Any]:
     train, test = open_data("digits"), open_data("digits", split="test")
     reference = torch.from_numpy(test.x.copy())
     extractor = ClassifierFeatures("digits")
-    metrics = ("fd", "kid", "prdc", "label_agreement", "nearest")
+    metrics = ("fd", "kid", "prdc", "label_agreement", "memorisation")
     base = torch.from_numpy(train.x[n : n + NEIGHBOURS].copy())
     mine = evaluate(
         samples.bytes,
@@ -192,15 +192,23 @@ def _measure(out: Path) -> dict[str, Any]:
         extractor=extractor,
         labels=samples.cond["label"],
         train=base,
-        about=samples.provenance,
+        subject=samples.provenance,
+        draws=0,
     )
     first = train[:n]
-    real = evaluate(first.x, reference, metrics=metrics, extractor=extractor, labels=first.cond["label"], train=base)
+    real = evaluate(
+        first.x, reference, metrics=metrics, extractor=extractor, labels=first.cond["label"], train=base, draws=0
+    )
     noise = torch.randint(
         0, 256, (n, *samples.bytes.shape[1:]), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
-    worst = evaluate(noise, reference, metrics=("fd", "kid", "prdc"), extractor=extractor)
-    scores = {"model": mine.values, "real digits": real.values, "noise": worst.values, "protocol": mine.protocol}
+    worst = evaluate(noise, reference, metrics=("fd", "kid", "prdc"), extractor=extractor, draws=0)
+    scores = {
+        "model": mine.values,
+        "real digits": real.values,
+        "noise": worst.values,
+        "protocol": mine.protocol | mine.subject,
+    }
     done.write_text(json.dumps(scores, indent=1))
     say(
         f"(c) {n} samples: Frechet distance {mine.values['fd']:.2f} (real digits {real.values['fd']:.2f}, "
@@ -213,7 +221,7 @@ def _report(out: Path, grid: Path | None, record: dict[str, Any], scores: dict[s
     """(d) one page."""
     from PIL import Image
 
-    from ornstein.evaluation.evaluate import PREFERS
+    from ornstein.evaluation.registry import PREFERS
     from ornstein.evaluation.report import Curve, Picture, Section, Table, Text, html_report, provenance_table
 
     records = [json.loads(line) for line in (out / "run" / "metrics.jsonl").read_text().splitlines()]

@@ -40,6 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", help="a size that a paper used (ornstein show RECIPE lists them); --set goes before it"
     )
+    parser.add_argument("--captions", metavar="ENCODER", help="condition on the data's captions, encoded by minilm")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="stop after so much training in all")
     budget.add_argument("--kimg", type=float, help="stop after so many thousands of images in all")
@@ -61,6 +62,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--snapshots", type=int, metavar="STEPS", help="store averages every so many steps, for ornstein ema afterwards"
     )
+    parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches ahead (default 0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument(
         "--strict", action="store_true", help="refuse a folder with unreadable files instead of skipping them"
@@ -117,7 +119,9 @@ def run(args: argparse.Namespace) -> int:
             recompute=args.recompute,
             compile=args.compile,
             snapshots=args.snapshots,
+            workers=args.workers,
             seed=args.seed,
+            captions=args.captions,
             resume=args.resume,
             strict=args.strict,
             device=args.device,
@@ -163,11 +167,12 @@ def resume_command(args: argparse.Namespace, out: Path) -> str:
     for name in ("size", "minutes", "kimg", "steps", "snapshots"):
         if (value := getattr(args, name)) is not None:
             words += [f"--{name}", str(value) if isinstance(value, int) else f"{value:g}"]
-    if args.preset is not None:
-        words += ["--preset", args.preset]
+    for name in ("preset", "captions"):
+        if getattr(args, name) is not None:
+            words += [f"--{name}", getattr(args, name)]
     for pair in args.set:
         words += ["--set", pair]
-    for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1)):
+    for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1), ("workers", 0)):
         if getattr(args, name) != default:
             words += [f"--{name}", str(getattr(args, name))]
     return shlex.join(words + [f"--{name}" for name in ("strict", "recompute", "compile") if getattr(args, name)])

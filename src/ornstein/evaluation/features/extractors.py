@@ -34,7 +34,11 @@ class Extractor(ABC):
     name: str
     hash: str
     dims: int
+    preprocessing: str
+    """how images of other sizes are brought to the network's: filter, crop, range"""
     classes: tuple[str, ...] = ()
+    original_inception: bool = False
+    """whether a Frechet distance of these features may be called FID"""
 
     @abstractmethod
     def batch(self, x: Tensor) -> Features:
@@ -67,6 +71,7 @@ class ClassifierFeatures(Extractor):
                 f"{file.name} has hash {found[:12]}, expected {about['sha256'][:12]}: install ornstein anew"
             )
         self.name, self.hash, self.dims = f"{name} classifier", found, int(about["features"])
+        self.preprocessing = "border of up to 4 pixels cut, else antialiased bilinear to 28x28; [-1, 1]"
         self.classes = tuple(about["classes"])
         self.accuracy = float(about["test_accuracy"])
         self._net = Classifier(len(self.classes), int(about["width"]), self.dims)
@@ -102,6 +107,8 @@ class PixelFeatures(Extractor):
     def __init__(self, channels: int, side: int = 16):
         self.side = side
         self.name, self.hash, self.dims = f"pixels {side}x{side}", f"pixels-{side}-{channels}", channels * side * side
+
+        self.preprocessing = f"antialiased bilinear to {side}x{side}; [-1, 1]"
 
     def batch(self, x: Tensor) -> Features:
         y = x.float() / 127.5 - 1

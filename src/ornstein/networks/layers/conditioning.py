@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, final
 
 import torch
@@ -25,65 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ornstein.core.cond import Cond, is_missing
+from ornstein.core.conditions import ClassCondition as ClassCondition
+from ornstein.core.conditions import Condition as Condition
+from ornstein.core.conditions import ImageCondition as ImageCondition
+from ornstein.core.conditions import TextCondition as TextCondition
+from ornstein.core.conditions import VectorCondition as VectorCondition
 from ornstein.core.errors import UsageError
 
-
-def _check(owner: str, name: str, field: str, value: int) -> None:
-    if not name or "." in name:
-        raise UsageError(f"{owner} needs a name without dots, got {name!r}")
-    if value < 1:
-        raise UsageError(f"{owner}('{name}'): {field} must be at least 1, got {value}")
-
-
-@dataclass(frozen=True)
-class ClassCondition:
-    """One of ``classes`` labels: ``cond[name]`` is ``[B]`` int64, -1 where missing."""
-
-    name: str
-    classes: int
-
-    def __post_init__(self) -> None:
-        _check("ClassCondition", self.name, "classes", self.classes)
-
-
-@dataclass(frozen=True)
-class VectorCondition:
-    """A vector: ``cond[name]`` is ``[B, width]``, NaN in a missing row."""
-
-    name: str
-    width: int
-
-    def __post_init__(self) -> None:
-        _check("VectorCondition", self.name, "width", self.width)
-
-
-@dataclass(frozen=True)
-class TextCondition:
-    """A sequence of token embeddings: ``cond[name]`` is ``[B, L, width]``, NaN in a missing row.
-
-    ``cond[name + "_mask"]`` (``[B, L]`` bool, optional) is True at tokens and False at padding; a row of padding alone
-    is missing.
-    """
-
-    name: str
-    width: int
-
-    def __post_init__(self) -> None:
-        _check("TextCondition", self.name, "width", self.width)
-
-
-@dataclass(frozen=True)
-class ImageCondition:
-    """An image: ``cond[name]`` is ``[B, channels, h, w]`` of any size, NaN in a missing row."""
-
-    name: str
-    channels: int
-
-    def __post_init__(self) -> None:
-        _check("ImageCondition", self.name, "channels", self.channels)
-
-
-Condition = ClassCondition | VectorCondition | TextCondition | ImageCondition
 _Kind = TypeVar("_Kind", ClassCondition, VectorCondition, TextCondition, ImageCondition)
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from ornstein.core.errors import UsageError
 from ornstein.core.loss import Objective
 from ornstein.networks import presets
-from ornstein.networks.layers.conditioning import ClassCondition, Condition
+from ornstein.networks.layers.conditioning import ClassCondition, Condition, VectorCondition
 from ornstein.networks.mp_unet import MPUNet
 from ornstein.recipes.system import System
 from ornstein.training.fit import Data, Stage, Update
@@ -37,6 +37,8 @@ class ImageConfig:
     flip: bool = False
     """mirror training images left to right at random"""
     cond_dropout: float = 0.1
+    caption_width: int = 0
+    """width of the vectors that stand for captions; 0 where the data have none. Follows the data"""
     ema_half_life: float = 100_000
     """in images"""
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
@@ -73,7 +75,9 @@ class ImageConfig:
 class NetworkConfig(ImageConfig):
     """An image recipe whose network is given by a few sizes, or is one that a paper names."""
 
-    architecture: Literal["mp_unet", "ddpm_cifar10", "ddpmpp_cifar10", "ncsnpp_cifar10", "adm_imagenet64"] = "mp_unet"
+    architecture: Literal[
+        "mp_unet", "ddpm_cifar10", "iddpm_cifar10", "ddpmpp_cifar10", "ncsnpp_cifar10", "adm_imagenet64"
+    ] = "mp_unet"
     """``mp_unet`` of the sizes below, or a paper's network as :mod:`ornstein.networks.presets` builds it, at its own sizes"""
 
     widths: tuple[int, ...] = (64, 128)
@@ -91,18 +95,28 @@ class NetworkConfig(ImageConfig):
     decay_steps: int = 2000
     warmup: int = 100
 
-    def network(self, bandwidth: float = 1 / 250, further: tuple[Condition, ...] = ()) -> nn.Module:
+    def network(self, bandwidth: float = 1 / 250, further: tuple[Condition, ...] = (), outputs: int = 1) -> nn.Module:
         """The network, untrained; ``bandwidth`` suits the range of the time that it is told, here 1000 t.
 
-        ``further`` conditions are those that the recipe itself supplies, beside the classes of the data.
+        ``outputs`` is how many numbers it gives per value of the image: 2 where it predicts a variance as well.
+        ``further`` conditions are those that the recipe itself supplies, beside the classes and captions of the data.
         """
-        conditions = ((ClassCondition("label", len(self.classes)),) if self.classes else ()) + further
+        conditions: tuple[Condition, ...] = ()
+        if self.classes:
+            conditions += (ClassCondition("label", len(self.classes)),)
+        if self.caption_width:
+            conditions += (VectorCondition("caption", self.caption_width),)
+        conditions += further
         if self.architecture != "mp_unet":
             return getattr(presets, self.architecture)(
-                channels=self.channels, conditions=conditions, dropout=self.dropout
+                channels=self.channels,
+                out_channels=outputs * self.channels,
+                conditions=conditions,
+                dropout=self.dropout,
             )
         return MPUNet(
             channels=self.channels,
+            out_channels=outputs * self.channels,
             widths=self.widths,
             blocks=self.blocks,
             attention=self.attention,

@@ -57,7 +57,7 @@ class Shortcut(NetworkConfig):
                 "jumps were not trained"
             )
 
-    def network(self, bandwidth: float = 1 / 250, further: tuple[Condition, ...] = ()) -> nn.Module:
+    def network(self, bandwidth: float = 1 / 250, further: tuple[Condition, ...] = ()) -> nn.Module:  # type: ignore[override]
         """The network, untrained; ``further`` conditions are those that the recipe itself supplies."""
         if self.architecture != "dit_b":
             return super().network(bandwidth, further)

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ornstein.core.errors import CapabilityError
+from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Affine, GaussianProcess, Process
 from ornstein.processes.categorical import CategoricalProcess
-from ornstein.processes.gaussian import EDM
+from ornstein.processes.gaussian import EDM, FlowMatching
 from ornstein.processes.torus import Torus
 from ornstein.samplers.base import DenoisingSampler, simulate
 from ornstein.samplers.table import SAMPLERS
@@ -71,27 +71,44 @@ def _fits(kind: Kind, process: Process) -> bool:
 def check_order(kind: Kind, process: Process) -> None:
     """The order that the class declares, within 0.15, on Gaussian data and between inner times.
 
-    Measured with the mean of x_0 alone, as most networks give it, and with the exact variance, which may make it exact.
+    Measured with the mean of x_0 alone, as most networks give it, and, where noise is drawn, with the exact variance, which
+    may make it exact. On the straight processes, EDM's and flow matching, some methods gain an order on Gaussian data: there
+    it may be higher. Multistep methods of order 3 and more begin with small steps, and are measured with more of them.
     """
-    if not (_fits(kind, process) and isinstance(process, GaussianProcess)):
+    if not (_fits(kind, process) and isinstance(process, GaussianProcess)) or kind.order == 0:
         return
     problem = gaussian_on(process)
     low = 0.1
     if not coordinates(process):  # where sigma is far below the data's deviation, leading terms of errors vanish
         low = max(low, float(process.time(torch.tensor(math.log(25.0), dtype=torch.float64))))
     ends = 0.9 * process.t_max, low
-    plain = measured_order(kind, problem, ends=ends, denoiser=exact.MeanOnly(problem.denoiser))
-    full = measured_order(kind, problem, ends=ends)
-    for what, order in (("the mean of x_0", plain), ("the whole posterior", full)):
-        require(
-            order == math.inf or abs(order - kind.order) < 0.15,
-            f"{_title(kind, process)}: declared order {kind.order}, measured {order:.3f} with {what}",
-        )
+    ramp = kind.order > 2 and kind.history > 0
+    denoisers: dict[str, Denoiser] = {"the mean of x_0": exact.MeanOnly(problem.denoiser)}
+    if kind.stochastic:
+        denoisers["the whole posterior"] = problem.denoiser
+    for what, denoiser in denoisers.items():
+        above = math.inf if isinstance(process, EDM | FlowMatching) else kind.order + 0.15
+        found = []
+        for steps in (128, 256) if ramp else (32,):
+            try:
+                found.append(measured_order(kind, problem, steps, ends, denoiser, ramp))
+            except UsageError as error:  # the errors are not those of small steps
+                found.append(math.nan)
+                reason = f" ({error})"
+            else:
+                reason = ""
+            if found[-1] == math.inf or kind.order - 0.15 < found[-1] < above:
+                break
+        else:
+            measured = ", ".join(f"{order:.3f}" for order in found)
+            raise AssertionError(
+                f"{_title(kind, process)}: declared order {kind.order}, measured {measured} with {what}{reason}"
+            )
 
 
 def check_law(kind: Kind, process: Process) -> None:
     """Small steps reach the data's mean and deviation, read off without random draws, and halving them comes closer."""
-    if not (_fits(kind, process) and isinstance(process, GaussianProcess)):
+    if not (_fits(kind, process) and isinstance(process, GaussianProcess)) or not kind.linear:
         return
     problem = gaussian_on(process)
     sampler = kind(problem.denoiser)
@@ -131,13 +148,13 @@ def check_draws(kind: Kind, process: Process) -> None:
 
 
 def check_evaluations(kind: Kind, process: Process) -> None:
-    """Network calls per inner step are what the class declares."""
-    if not _fits(kind, process):
+    """Network calls per inner step are what the class declares, once its history is full."""
+    if not _fits(kind, process) or kind.evaluations == 0:
         return
     problem = problem_on(process)
     x = process.prior((2, *problem.shape)).sample(Rng(range(2)))
     grid = torch.linspace(0.9, 0.2, 9, dtype=torch.float64)
-    calls = evaluations_per_step(kind, problem.denoiser, x, grid, Rng(range(2)))
+    calls = evaluations_per_step(kind, problem.denoiser, x, grid, Rng(range(2)), skip=kind.history)
     require(
         calls == kind.evaluations, f"{_title(kind, process)}: declares {kind.evaluations} calls a step, made {calls:g}"
     )
