@@ -22,6 +22,7 @@ MODULES = (
     "ornstein.recipes.images.dit",
     "ornstein.recipes.images.edm",
     "ornstein.recipes.images.flow_matching",
+    "ornstein.recipes.images.heavy_tailed_dsm",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
     "ornstein.recipes.images.rectified_flow",

@@ -28,6 +28,7 @@ from ornstein.samplers.heun import EDMHeun, Heun
 from ornstein.samplers.pndm import IPNDM, PNDM
 from ornstein.samplers.renoise import Renoise
 from ornstein.samplers.runge_kutta import RK4, Midpoint
+from ornstein.samplers.score_annealing import ScoreAnnealing
 from ornstein.samplers.self_conditioned import SelfConditioned
 from ornstein.samplers.unipc import UniPC
 
@@ -57,6 +58,7 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
 LEARNED: dict[str, type[DenoisingSampler]] = {
     "flow_map": FlowMap,
     "renoise": Renoise,
+    "score_annealing": ScoreAnnealing,
     "self_conditioned": SelfConditioned,
 }
 """Samplers for denoisers that were trained to be jumped with; on any other they converge to nothing, so orders say nothing."""
