@@ -23,6 +23,8 @@ MODULES = (
     "ornstein.recipes.images.edm",
     "ornstein.recipes.images.edm2",
     "ornstein.recipes.images.flow_matching",
+    "ornstein.recipes.images.gotta_go_fast",
+    "ornstein.recipes.images.hmc_correction",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
     "ornstein.recipes.images.rectified_flow",
