@@ -43,9 +43,9 @@ class AnnealedLangevin(DenoisingSampler):
     r"""y keeps its value when the level falls to s; then ``moves`` times x <- x + h score + sqrt(2h) z, h = step sigma_s^2.
 
     y = x/alpha. NCSN: step 0.1, 100 moves, 10 levels (Song & Ermon 2019, 1907.05600, algorithm 1, whose alpha_i is 2h).
-    NCSNv2: a step by :func:`langevin_step`, few moves, many levels (2006.09011, algorithm 1): 0.062 with 5 moves at each of
-    232 levels for CIFAR-10. The step to t = 0 is the denoising E[x_0]. The noise left over at each level is more than it should be by a
-    fraction of the step: order 0.
+    NCSNv2: a step by :func:`langevin_step`, few moves, many levels (2006.09011, algorithm 1); 0.062 with 5 moves at each of
+    232 levels for CIFAR-10. The step to t = 0 is the denoising E[x_0]. The noise left over at each level is more than it
+    should be by a fraction of the step: order 0.
     """
 
     needs = GaussianProcess

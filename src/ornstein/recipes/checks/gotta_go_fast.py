@@ -16,7 +16,8 @@ from ornstein.samplers.adaptive_sde import AdaptiveSDE
 from ornstein.samplers.base import simulate
 from ornstein.samplers.euler_maruyama import EulerMaruyama
 
-SAMPLES, DIMENSIONS, STD = 1000, 64, 0.1
+SAMPLES, DIMENSIONS, STD = 4000, 64, 0.1
+"""As many samples as make the standard error of a deviation, 1.4e-4, small beside the differences."""
 
 
 class Counted(Denoiser):
