@@ -50,10 +50,10 @@ class AnnealedLangevin(DenoisingSampler):
 
     needs = GaussianProcess
     order: ClassVar[int] = 0
-    evaluations: ClassVar[int] = 5
+    evaluations: ClassVar[int] = 8
     stochastic: ClassVar[bool] = True
 
-    def __init__(self, denoiser: Denoiser, step: float = 0.2, moves: int = 5):
+    def __init__(self, denoiser: Denoiser, step: float = 0.25, moves: int = 8):
         super().__init__(denoiser)
         if not 0 < step < 1:
             raise UsageError(f"step, in units of sigma^2, must lie in (0, 1), got {step}")
