@@ -30,6 +30,8 @@ MODULES = (
     "ornstein.recipes.images.edm2",
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.heavy_tailed_dsm",
+    "ornstein.recipes.images.gotta_go_fast",
+    "ornstein.recipes.images.hmc_correction",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
     "ornstein.recipes.images.progressive_distillation",
