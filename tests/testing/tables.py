@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Rng
-from ornstein.denoisers import X0, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
+from ornstein.denoisers import X0, Clocked, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
 from ornstein.denoisers.consistency import ConsistencyScaling, TrigFlow
 from ornstein.processes import (
     EDM,
@@ -23,6 +23,7 @@ from ornstein.processes import (
     Torus,
 )
 from ornstein.processes.blur import Blur
+from ornstein.processes.heavy_tailed import HeavyTailedVE
 from ornstein.processes.matrix import MatrixProcess
 from ornstein.processes.non_uniform import NonUniformVE
 from ornstein.processes.schedules import Cosine, Sigmoid, Table
@@ -98,6 +99,9 @@ CHAINS: dict[str, MatrixProcess] = {
 }
 """Given by matrices; they stand still between the steps of their chain."""
 
+HEAVY: dict[str, Process] = {"laplace": HeavyTailedVE(1.0), "heavier": HeavyTailedVE(0.75)}
+"""Affine, with noise that is not Gaussian."""
+
 CURVED: dict[str, Process] = {"torus": Torus()}
 
 OWN: dict[str, GaussianProcess] = {
@@ -106,7 +110,7 @@ OWN: dict[str, GaussianProcess] = {
     "non_uniform": NonUniformVE(torch.tensor([15.0, 25.0, 40.0]), 0.3),
 }
 
-PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **CURVED}
+PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **HEAVY, **CURVED}
 
 PARAMETRIZATIONS: dict[str, Parametrization] = {
     "eps": Eps(),
@@ -117,6 +121,7 @@ PARAMETRIZATIONS: dict[str, Parametrization] = {
     "edm": EDMScaling(0.5),
     "consistency": ConsistencyScaling(0.5, 0.002),
     "trig_flow": TrigFlow(0.5),
+    "clocked": Clocked(V(), -12.0, 12.0),
     "learned_range": LearnedRange(Eps(), 1000),
     "learned_range_v": LearnedRange(V(), 250),
 }
