@@ -24,6 +24,8 @@ MODULES = (
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
+    "ornstein.recipes.images.ncsn",
+    "ornstein.recipes.images.ncsnv2",
     "ornstein.recipes.images.progressive_distillation",
     "ornstein.recipes.images.rectified_flow",
     "ornstein.recipes.images.shortcut",
