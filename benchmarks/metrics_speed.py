@@ -3,7 +3,7 @@
     python benchmarks/metrics_speed.py [--threads 2] [--out benchmarks/results/metrics_speed.csv]
 
 ``peak_mb`` is the largest resident size of the process, its input (N x D float32, twice) and PyTorch included.
-``cpu_seconds`` is the processor time of all threads: over their number, it says what an idle machine would take.
+``cpu_seconds`` is the processor time of all threads: divided by their number, it says what an idle machine would take.
 """
 
 from __future__ import annotations

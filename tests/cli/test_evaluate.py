@@ -67,7 +67,7 @@ def test_several_seeds_are_averaged(ornstein: Call, finished: Path, squares: Pat
     first, second = (measured(ornstein(*words, "--seed", seed))["values"]["fd"] for seed in (0, 16))
     assert both["per_seed"]["fd"] == pytest.approx([first, second])
     assert both["values"]["fd"] == pytest.approx((first + second) / 2)
-    assert both["protocol"]["seeds"] == 2 and both["subject"]["seeds"] == [0, 31]
+    assert both["subject"]["repeats"] == 2 and both["subject"]["seeds"] == [0, 31]
 
 
 def test_an_interrupted_evaluation_goes_on(

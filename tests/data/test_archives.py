@@ -257,7 +257,7 @@ def test_a_stream_notices_other_shards(shards: Path) -> None:
     pattern = str(shards / "set-{00..03}.tar")
     state = Loader(TarStream(pattern, 8), 4, 0).state()
     shard(shards / "set-03.tar", 50, 8)
-    with pytest.raises(DataError, match="content was"):
+    with pytest.raises(DataError, match="the content differs"):
         Loader(TarStream(pattern, 8), 4, 0).restore(state)
 
 

@@ -117,7 +117,7 @@ def test_resume_on_another_number_of_processes() -> None:
         (Loader(numbered(10), 4, 8), "seed was 7, is 8"),
         (Loader(numbered(10), 4, 7, flip=True), "flip was 0, is 1"),
         (Loader(numbered(11), 4, 7), "images was 10, is 11"),
-        (Loader(Images(numbered(10).x + 1, numbered(10).labels, numbered(10).classes), 4, 7), "content was"),
+        (Loader(Images(numbered(10).x + 1, numbered(10).labels, numbered(10).classes), 4, 7), "the content differs"),
     ],
 )
 def test_another_stream_is_refused(other: Loader, message: str) -> None:

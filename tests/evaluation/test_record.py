@@ -126,7 +126,7 @@ def test_seeds_are_merged() -> None:
     both = merge([a, b])
     assert both.values == {"kid": 1.5} and both.per_seed == {"kid": [1.0, 2.0]}
     assert both.errors["kid"] == pytest.approx(((0.09 + 0.16) / 2 / 2) ** 0.5)
-    assert both.protocol == {"samples": 5, "seeds": 2} and both.warnings == ("w",)
+    assert both.protocol == {"samples": 5} and both.subject == {"repeats": 2} and both.warnings == ("w",)
     assert merge([a]) is a
 
 

@@ -17,10 +17,11 @@ MEGABYTE = 1_000_000
 LARGEST_FILE = 12 * MEGABYTE
 ALL_WEIGHTS = 40 * MEGABYTE
 
-DOCUMENTED = ("processes", "samplers", "denoisers", "objectives", "guidance")
+DOCUMENTED = ("processes", "samplers", "denoisers", "objectives", "guidance", "likelihood")
 
 OPEN_KEYWORDS: dict[str, str] = {
     "System.sample": "names of conditions, checked against those that the recipe declares",
+    "System.log_likelihood": "names of conditions, checked against those that the recipe declares",
     "build": "fields of the recipe's config, checked against its dataclass",
     "train": "fields of the recipe's config, checked against its dataclass",
 }

@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {
     "ema": "make an average of the weights of any width, after training",
     "sample": "draw samples from a bundled model or a run",
     "evaluate": "measure samples against data",
+    "benchmark": "several systems, samplers and step counts on one data set: a table and plots",
+    "likelihood": "measure the likelihood of data, in bits per dimension",
     "reproduce": "run a recipe's check and write its ledger row",
     "data": "list, fetch and show data sets",
     "doctor": "what is wrong with data or a run, and what to do about it",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,11 @@ GRID = "grid.png"
 """What ``ornstein sample`` writes beside the samples."""
 
 
-def add_protocol(parser: argparse.ArgumentParser) -> None:
-    """Options that are part of how something is measured."""
-    parser.add_argument("--against", required=True, help="a named set, a folder, an array file, or a saved reference")
+def add_protocol(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Options that are part of how something is measured; ``required``: whether ``--against`` is."""
+    parser.add_argument(
+        "--against", required=required, help="a named set, a folder, an array file, or a saved reference"
+    )
     parser.add_argument("--split", help="of the reference: train or test (default: test of a named set, else train)")
     parser.add_argument(
         "--metrics", default="fd,kid,prdc", help="comma-separated, or all that apply: all (default fd,kid,prdc)"
@@ -49,13 +53,6 @@ def check_protocol(args: argparse.Namespace) -> list[str]:
     if names == ["all"]:
         return [m.name for m in METRICS.values() if not m.needs & {"pairs", "inception", "labels", "logits", "train"}]
     return [m.name for m in chosen(names)]
-
-
-def settings_of(args: argparse.Namespace) -> Any:
-    """The numbers that metrics depend on."""
-    from ornstein.evaluation.settings import Settings
-
-    return Settings(k=args.k, splits=args.splits, factor=args.factor)
 
 
 def open_system(what: str) -> Any:
@@ -97,13 +94,46 @@ def open_pictures(what: str) -> Any:
     return read_folder(path, width if width == height else FOLDER_SIZE, exclude=exclude)[0]
 
 
-def saved_reference(against: str) -> Any:
-    """The reference that ``--save-reference`` wrote, or None if ``against`` is no such file."""
-    if Path(against).suffix != ".safetensors":
-        return None
-    from ornstein.evaluation.reference import Reference
+@dataclass(frozen=True)
+class Against:
+    """What is compared with, and in which features. ``images``: None for a saved reference; ``train`` where needed."""
 
-    return Reference.load(against)
+    reference: Any
+    images: Any
+    train: Any
+    name: str
+    split: str
+    resize: str
+    extractor: Any
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What a record says of it beside what it measures itself."""
+        return {"reference_name": self.name, "split": self.split, "reference_resize": self.resize}
+
+    @property
+    def among(self) -> tuple[Any, str]:
+        """The images among which neighbours are sought for a page, and what they are."""
+        return (self.train, "training images") if self.train is not None else (self.images, "reference images")
+
+
+def open_against(args: argparse.Namespace, names: list[str], size: int, channels: int) -> Against:
+    """The reference at the samples' size and channels."""
+    from ornstein.evaluation.reference import Reference
+    from ornstein.evaluation.registry import METRICS
+    from ornstein.evaluation.sources import Chosen, spread
+
+    wants_train = any("train" in METRICS[n].needs for n in names)
+    if Path(args.against).suffix == ".safetensors":
+        saved = Reference.load(args.against)
+        if wants_train:
+            raise UsageError("memorisation and authenticity need the training images, and a saved reference has none")
+        extractor = open_extractor(args.extractor, saved.name, channels, args.extractor_hash)
+        return Against(saved, None, None, saved.name, saved.split, "as saved", extractor)
+    images, split, resize = open_reference(args.against, args.split, size, channels)
+    extractor = open_extractor(args.extractor, images.name, channels, args.extractor_hash)
+    train = open_train(args.against, split, size, channels) if wants_train else None
+    return Against(Chosen(images, spread(len(images), args.n)), images, train, images.name, split, resize, extractor)
 
 
 def open_reference(against: str, split: str | None, size: int, channels: int) -> tuple[Any, str, str]:
@@ -118,11 +148,8 @@ def open_reference(against: str, split: str | None, size: int, channels: int) ->
     if stored == (size, size):
         return images, split, "as stored"
     padded = against in SOURCES and SOURCES[against].padded and max(stored) < size <= 1.25 * max(stored)
-    return (
-        images,
-        split,
-        f"black border to {size}x{size}" if padded else f"centre crop, Lanczos or bicubic to {size}x{size}",
-    )
+    how = "black border" if padded else "centre crop, Lanczos or bicubic"
+    return images, split, f"{how} to {size}x{size}"
 
 
 def open_train(against: str, split: str, size: int, channels: int) -> Any:
@@ -135,6 +162,68 @@ def open_train(against: str, split: str, size: int, channels: int) -> Any:
             "--split test, of data that has one"
         )
     return open_data(against, size=size, channels=channels)
+
+
+def draws_of(args: argparse.Namespace, system: Any, seed: int, steps: int | None, sampler: str | None) -> Any:
+    """``args.n`` samples of a system under the options of the command."""
+    from ornstein.recipes.drawn import Drawn
+
+    return Drawn(
+        system,
+        args.n,
+        seed=seed,
+        steps=steps,
+        sampler=sampler,
+        grid=args.grid,
+        guidance=args.guidance,
+        batch=args.batch,
+    )
+
+
+def to_device(args: argparse.Namespace, system: Any) -> Any:
+    """The system where, and as precisely as, it is to be computed."""
+    from ornstein.cli.device import require_device
+
+    system.to(require_device(args.device))
+    return system.fast() if args.fast else system
+
+
+def over_seeds(
+    args: argparse.Namespace,
+    names: list[str],
+    against: Against,
+    sources: Sequence[Any],
+    subject: dict[str, Any],
+    work: Path,
+    tell: Callable[[float, str], None],
+) -> Any:
+    """One record of several sets of samples: those of each seed."""
+    from ornstein.evaluation import evaluate
+    from ornstein.evaluation.record import merge
+    from ornstein.evaluation.settings import Settings
+    from ornstein.recipes.drawn import Drawn
+
+    records = []
+    for i, source in enumerate(sources):
+        drawn = isinstance(source, Drawn)
+        record = evaluate(
+            source,
+            against.reference,
+            metrics=names,
+            extractor=against.extractor,
+            train=against.train,
+            settings=Settings(k=args.k, splits=args.splits, factor=args.factor),
+            draws=args.draws,
+            protocol=against.protocol,
+            subject=subject | (source.provenance if drawn else {}),
+            work=work,
+            on_progress=lambda fraction, text, i=i: tell((i + fraction) / len(sources), text),  # type: ignore[misc]
+        )
+        if drawn:
+            record.subject["evaluations"] = source.evaluations
+            record.subject["seeds"] = [args.seed, args.seed + len(sources) * args.n - 1]
+        records.append(record)
+    return merge(records)
 
 
 def open_extractor(word: str, data: str, channels: int, wanted_hash: str | None) -> Any:

@@ -22,7 +22,7 @@ from ornstein.recipes.samples import image_grid
 SHOWN = 64
 """Samples and reference images in the grids; the samples are also those whose neighbours are sought."""
 
-SEARCHED = 10_000
+SEARCHED = 4000
 """Images among which neighbours are sought, evenly spread over the set."""
 
 NEIGHBOURS = 5
@@ -35,8 +35,9 @@ JUDGED = 128
 
 
 def write_page(path: Path, record: Record, evaluated: Mapping[str, Any]) -> Path:
-    """``evaluated``: the samples, the reference, the training images or None, the extractor, the system or None."""
-    samples, reference, system = evaluated["samples"], evaluated["reference"], evaluated["system"]
+    """``evaluated``: the samples, what they were measured ``against``, the system or None, its first seed."""
+    samples, against, system = evaluated["samples"], evaluated["against"], evaluated["system"]
+    reference = against.reference
     zoom = max(1, 56 // samples.shape[-1])
     shown = samples[0 : min(SHOWN, len(samples))].x
     pictures: list[Picture | Text] = [Picture(f"{len(shown)} samples", image_grid(shown, columns=16), zoom)]
@@ -50,16 +51,15 @@ def write_page(path: Path, record: Record, evaluated: Mapping[str, Any]) -> Path
         pictures.append(Text("The reference is saved features: its images are not at hand."))
     sections = [Section("Numbers", [numbers(record), *(Text(f"Warning. {w}.") for w in record.warnings)])]
     sections.append(Section("Pictures", pictures))
-    near = evaluated["train"] if evaluated["train"] is not None else reference if has_images else None
+    near, what = against.among
     if near is not None:
-        what = "training images" if evaluated["train"] is not None else "reference images"
-        sections.append(Section("Nearest neighbours", neighbours(shown, near, evaluated["extractor"], what, zoom)))
+        sections.append(Section("Nearest neighbours", neighbours(shown, near, against.extractor, what, zoom)))
     if system is not None:
         sections += curves(system, evaluated, record, zoom)
     sections.append(
         Section("Protocol", [provenance_table(record.protocol, "How it was measured"), subject_table(record)])
     )
-    lead = f"{record.protocol['samples']:,} samples of {record.subject['what']} against {evaluated['data']}"
+    lead = f"{record.protocol['samples']:,} samples of {record.subject['what']} against {against.name}"
     return html_report(path, title=f"Evaluation of {record.subject['what']}", lead=lead, sections=sections)
 
 
@@ -69,7 +69,7 @@ def numbers(record: Record) -> Table:
     rows = []
     for name, value in record.values.items():
         interval = record.interval(name)
-        shown = "" if interval is None else f"{interval[0]:.4g} .. {interval[1]:.4g}"
+        shown = "" if interval is None else f"{interval[0]:.3g} .. {interval[1]:.3g}"
         seeds = ", ".join(f"{v:.4g}" for v in record.per_seed.get(name, ()))
         rows.append((name, f"{value:.4g}", shown, seeds, PREFERS.get(name, ""), about.get(name, "")))
     header = ("metric", "value", "95 % interval", "per seed", "better", "what it says")
@@ -104,7 +104,7 @@ def curves(system: Any, evaluated: Mapping[str, Any], record: Record, zoom: int)
 
     out = []
     run = Path(str(record.subject["what"])) / "metrics.jsonl"
-    reference = evaluated["reference"]
+    reference = evaluated["against"].reference
     parts: list[Curve | Text] = []
     if not isinstance(reference, Reference):
         try:
@@ -128,7 +128,7 @@ def curves(system: Any, evaluated: Mapping[str, Any], record: Record, zoom: int)
     try:
         subject = record.subject
         way = trajectory(
-            system, 6, FRAMES, seed=subject["seed"], steps=subject["steps"], sampler=subject["sampler"],
+            system, 6, FRAMES, seed=evaluated["seed"], steps=subject["steps"], sampler=subject["sampler"],
             grid=None if subject["grid"] == "given" else subject["grid"], guidance=subject["guidance"],
         )  # fmt: skip
     except CapabilityError as e:

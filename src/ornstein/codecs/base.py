@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import final
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond
-from ornstein.core.errors import DataError, UsageError
+from ornstein.core.errors import CapabilityError, DataError, UsageError
 from ornstein.core.rng import Random
 
 
@@ -23,6 +24,17 @@ class Codec(nn.Module, ABC):
     @abstractmethod
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         """State -> data."""
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        """log |d state / d data| of each sample, ``[B]`` float64, for floating-point data: what a density needs.
+
+        Raises:
+            CapabilityError: the state is no smooth bijection of the data, or its volume is not known.
+        """
+        raise CapabilityError(
+            f"data have no density in the state of {type(self).__name__}: it is no bijection whose volume is known. "
+            "Ask for the likelihood of a system in the data's own space"
+        )
 
     def preview(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         """A quick look at an unfinished state; the full decoding unless a codec has something cheaper."""
@@ -39,6 +51,9 @@ class Identity(Codec):
                 f"the identity codec takes floating-point data, got {x.dtype}; use Scale for images of bytes"
             )
         return x
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), dtype=torch.float64, device=x.device)
 
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         return state
@@ -64,6 +79,9 @@ class Scale(Codec):
         if not x.is_floating_point():
             raise DataError(f"images must be uint8 or floats in [-1, 1], got {x.dtype}")
         return x * self.scale
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        return torch.full((len(x),), x[0].numel() * math.log(self.scale), dtype=torch.float64, device=x.device)
 
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         return (state / self.scale).clamp(-1, 1)

@@ -134,8 +134,8 @@ def merge(records: Sequence[Record]) -> Record:
     return Record(
         {name: sum(values) / count for name, values in per_seed.items()},
         errors,
-        {**first.protocol, "seeds": count},
-        first.subject,
+        first.protocol,
+        {**first.subject, "repeats": count},
         first.versions,
         tuple(dict.fromkeys(w for r in records for w in r.warnings)),
         per_seed,

@@ -125,7 +125,7 @@ def curve_svg(curve: Curve, width: int = 720, height: int = 260) -> str:
     ]
     if len(points) < 2:
         return "<p>Too few records for a curve.</p>"
-    left, right, top, bottom = 56, 12, 10, 36
+    left, right, top, bottom = 56, 12, 26, 36
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     x0, x1, y0, y1 = min(xs), max(xs), min(ys), max(ys)
     y1 = y1 if y1 > y0 else y0 + 1
@@ -147,7 +147,7 @@ def curve_svg(curve: Curve, width: int = 720, height: int = 260) -> str:
         marks.append(f"<line class='axis' x1='{left}' x2='{width - right}' y1='{py:.1f}' y2='{py:.1f}'/>")
     labels = (
         f"<text x='{width - right}' y='{height - 4}' text-anchor='end'>{html.escape(curve.x_label)}</text>"
-        f"<text x='4' y='{top + 10}'>{html.escape(curve.y_label)}</text>"
+        f"<text x='{left}' y='12'>{html.escape(curve.y_label)}</text>"
     )
     drawn = "".join(marks) + labels + f"<polyline class='curve' points='{line}'/>"
     return f"<svg viewBox='0 0 {width} {height}' role='img'>{drawn}</svg>"

@@ -38,7 +38,9 @@ def trajectory(
     """
     if len(system.shape) != 3 or system.shape[0] not in (1, 3):
         raise CapabilityError(f"a state of shape {tuple(system.shape)} is no picture; trajectories are drawn of images")
-    kept: list[tuple[float, Tensor, Tensor]] = []
+    times: list[float] = []
+    states: list[Tensor] = []
+    guesses: list[Tensor] = []
     scale = system.guidance if guidance is None else guidance
     cond = system.conditions(range(seed, seed + n), {})
     denoiser = system.guided(scale)
@@ -50,12 +52,13 @@ def trajectory(
         if step.index not in places:
             return
         last = step.index == step.total - 1
-        guess = step.x if last else denoiser(step.x, step.s, cond).mean
         rms = step.x.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-6)
-        state = step.x if last else step.x / (2 * rms)
-        kept.append((float(step.s.flatten()[0]), state.cpu(), guess.cpu()))
+        times.append(float(step.s.flatten()[0]))
+        states.append(picture(step.x if last else step.x / (2 * rms)))
+        guesses.append(picture(step.x if last else denoiser(step.x, step.s, cond).mean))
+
+    def picture(state: Tensor) -> Tensor:
+        return to_bytes(system.codec.preview(state, cond)).cpu()
 
     system.sample(n, seed=seed, steps=steps, sampler=sampler, grid=grid, guidance=guidance, batch=n, on_step=keep)
-    states = torch.stack([to_bytes(system.codec.preview(state, cond)) for _, state, _ in kept], 1)
-    guesses = torch.stack([to_bytes(system.codec.preview(guess, cond)) for _, _, guess in kept], 1)
-    return Trajectory([t for t, _, _ in kept], states, guesses)
+    return Trajectory(times, torch.stack(states, 1), torch.stack(guesses, 1))

@@ -172,6 +172,40 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "analog-bits": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.3, "lr": 1e-4, "steps": 1_500_000, "ema_half_life": 887_000}
+            | {"bits": 8, "sampling_steps": 100},
+            "Chen et al. 2023, appendix D: three levels of 256 channels with three blocks each",
+            reduced=_REDUCED,
+        ),
+    },
+    "blur-diffusion": {
+        "lsun64": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "size": 64, "dropout": 0.0, "lr": 5e-5, "batch": 32, "steps": 1_000_000}
+            | {"sampling_steps": 1000, "ema_half_life": 222_000},
+            "Lee et al. 2022, section 5: 64 x 64, learning rate 5e-5; the network of DDPM",
+            reduced={"size": 8, "batch": 2},
+        ),
+    },
+    "non-uniform-diffusion": {
+        "128": Preset(
+            {
+                "size": 128,
+                "channels": 3,
+                "batch": 32,
+                "patch": 1,
+                "widths": (128, 256, 256, 256),
+                "blocks": 4,
+                "warmup": 5000,
+            }
+            | {"lr": 2e-4, "steps": 500_000, "ema_half_life": 222_000},
+            "Batzolis et al. 2022, section 5: 128 x 128; a network of the width of NCSN++",
+            reduced={"size": 16, "batch": 2},
+        ),
+    },
     "d3pm": {
         "cifar10": Preset(
             _CIFAR

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ornstein.core.errors import UsageError, suggest, unknown
 
 MODULES = (
+    "ornstein.recipes.images.analog_bits",
     "ornstein.recipes.images.blur_diffusion",
     "ornstein.recipes.images.consistency_improved",
     "ornstein.recipes.images.consistency_models",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.denoisers.wrappers import Clip
 from ornstein.guidance.cfg import CFG
+from ornstein.likelihood.dequantise import Dequantisation
+from ornstein.likelihood.result import Likelihood
 from ornstein.recipes.captions import CONDITION, Book
 from ornstein.recipes.samples import Samples
 from ornstein.samplers.base import Sampler, Step, simulate
@@ -195,6 +197,64 @@ class System:
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
             torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)
+        )
+
+    def log_likelihood(
+        self,
+        x: Tensor,
+        method: str = "ode",
+        *,
+        steps: int | None = None,
+        repeats: int = 1,
+        importance: bool = False,
+        trace: Literal["exact", "hutchinson"] | None = None,
+        tolerance: float = 1e-4,
+        dequantise: str | Dequantisation | None = None,
+        seed: int = 0,
+        batch: int = 32,
+        on_batch: Callable[[float], None] | None = None,
+        **conditions: Any,
+    ) -> Likelihood:
+        """log p(x) of data under the plain denoiser (no guidance, no clipping): ``Likelihood(nats, bits_per_dim, stderr, ..)``.
+
+        Args:
+            x: bytes (their probability is bounded), floats as the codec takes them (their density), or states of a finite set.
+            method: "ode", exact by the probability flow; "vlb", a bound, in continuous time or with ``steps`` that of a chain;
+                "discrete", a bound for categorical processes, likewise.
+            steps: of the chain; with "ode" so many equal steps in place of ``tolerance``.
+            repeats: draws for each sample. With ``importance`` they are weights, which makes the bound tighter.
+            trace: "exact" or "hutchinson"; exact up to 64 coordinates by default.
+            dequantise: noise that makes bytes continuous: "uniform" (the default with "ode"), "none", or a trained
+                :class:`ornstein.likelihood.LogitNormal`.
+            seed: sample i draws from seed + i.
+            batch: how many are measured at once; changes no result.
+            on_batch: told after each batch how far it is, in [0, 1].
+            **conditions: as in :meth:`sample`; rows without one are measured unconditionally.
+
+        Raises:
+            UsageError: an unknown method, option or condition.
+            DataError: data of another shape or kind.
+            CapabilityError: this system has no such likelihood; the message says what would do.
+        """
+        from ornstein.recipes.likelihood import log_likelihood
+
+        given = dict(conditions)
+        if self.classes and given.get("label") is None:
+            given["label"] = -1
+        return log_likelihood(
+            self,
+            x,
+            method,
+            cond=self.conditions(list(range(seed, seed + len(x))), given),
+            steps=steps,
+            repeats=repeats,
+            importance=importance,
+            trace=trace,
+            tolerance=tolerance,
+            dequantise=dequantise,
+            seed=seed,
+            batch=batch,
+            on_batch=on_batch,
         )
 
     def provenance(self, about: Mapping[str, Any]) -> dict[str, Any]:

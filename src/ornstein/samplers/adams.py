@@ -50,10 +50,10 @@ class AdamsBashforth(DenoisingSampler):
         x_s = exponential_euler(p, x_t, t, s, x_0)
         if self.points == 1:
             return x_s, None
-        times = [a.reshape([1] * x_t.ndim) if a.ndim == 0 else a for a in (t, s)]
-        here, eps = self._at(times[0]), p.eps(x_t, t, x_0)
+        start, end = (a.reshape([1] * x_t.ndim) if a.ndim == 0 else a for a in (t, s))
+        here, eps = self._at(start), p.eps(x_t, t, x_0)
         former: tuple[tuple[Tensor, Tensor], ...] = state or ()
-        for w, (_, old) in zip(self._weights(*times, here, [c for c, _ in former]), former, strict=True):
+        for w, (_, old) in zip(self._weights(start, end, here, [c for c, _ in former]), former, strict=True):
             (w,) = cast(x_t, p.alpha(s) * w)
             x_s = x_s + w * (old - eps)
         return x_s, ((here, eps), *former)[: self.points - 1]

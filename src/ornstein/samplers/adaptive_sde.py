@@ -128,7 +128,8 @@ class AdaptiveSDE(DenoisingSampler):
         """-F: the drift per unit of time towards the data."""
         p = self.process
         score = p.score(x, t, self.denoiser(x, t, cond))
-        return p.diffuse(p.diffuse(score, t), t) - p.drift(x, t)
+        back: Tensor = p.diffuse(p.diffuse(score, t), t) - p.drift(x, t)
+        return back
 
     def _check(self, error: Tensor, h: Tensor, u: Tensor, active: Tensor) -> None:
         """Refuse to go on where the error is no number, or no step is short enough."""

@@ -104,4 +104,5 @@ class DPM2Ancestral(SecondOrderAncestral):
         p = self.process
         sigma_d, sigma_t, alpha_d = p.sigma(down) / p.alpha(down), p.sigma(t) / p.alpha(t), p.alpha(down)
         a, b = cast(x_t, alpha_d / p.alpha(t), alpha_d * (sigma_d - sigma_t))
-        return a * x_t + b * p.eps(x_middle, middle, x_0_middle)
+        eps: Tensor = p.eps(x_middle, middle, x_0_middle)
+        return a * x_t + b * eps

@@ -56,7 +56,7 @@ class DPMSolverSDE(DenoisingSampler):
 class MultistepSDE(DPMSolverSDE):
     """One evaluation a step; the change of x_0 is read off former steps. State: those of (lambda, x_0)."""
 
-    former: ClassVar[int] = 1
+    history: ClassVar[int] = 1
 
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
@@ -76,7 +76,7 @@ class MultistepSDE(DPMSolverSDE):
             for weight, newer, older in zip(weights, known, known[1:], strict=False):
                 (w,) = cast(x_t, p.alpha(s) * torch.where(finite, weight, torch.zeros_like(weight)))
                 x_s = x_s + w * (newer[1] - older[1])
-        return x_s, known[: self.former]
+        return x_s, known[: self.history]
 
     @abstractmethod
     def _slopes(self, h: Tensor, levels: list[Tensor]) -> list[Tensor]:
@@ -107,12 +107,19 @@ class DPMPP2MSDE(MultistepSDE):
 class DPMPP3MSDE(MultistepSDE):
     r"""DPM-Solver++ 3M SDE: the parabola through three values of x_0; the second step is 2M's with the straight line.
 
-    With d_1 and d_2 its first two derivatives at t in units of h, adds alpha_s (phi_2 d_1 - phi_3 d_2), phi_2 = 1 -
-    (1 - e^{-kh})/(kh), phi_3 = phi_2/(kh) - 1/2. Third order for the flow (eta = 0); with noise x_0 changes within a step by
-    what no former value tells, and the weak order is 2.
+    With d_1 and d_2 its first two derivatives at t in units of h, adds alpha_s (phi_2 d_1 + phi_3 d_2), phi_2 = 1 -
+    (1 - e^{-kh})/(kh), phi_3 = 1/2 - phi_2/(kh). Released implementations halve the last term, ``curvature=0.5``, as in 3M
+    without noise. Third order for the flow (eta = 0); with noise x_0 changes within a step by what no former value tells, and
+    the weak order is 2.
     """
 
-    former: ClassVar[int] = 2
+    history: ClassVar[int] = 2
+
+    def __init__(self, denoiser: Denoiser, eta: float = 1.0, curvature: float = 1.0):
+        super().__init__(denoiser, eta)
+        if not 0 <= curvature <= 1:
+            raise UsageError(f"curvature must lie in [0, 1]: 1 is the whole parabola; got {curvature}")
+        self.curvature = curvature
 
     def _slopes(self, h: Tensor, levels: list[Tensor]) -> list[Tensor]:
         kh = (1 + self.eta) * h
@@ -121,9 +128,9 @@ class DPMPP3MSDE(MultistepSDE):
         if len(levels) == 2:
             return [phi_2 / r0]
         r1 = (levels[1] - levels[2]) / h
-        phi_3 = phi_2 / kh - 0.5
-        # d_1 = D_0 + (D_0 - D_1) r0/(r0 + r1) and d_2 = (D_0 - D_1)/(r0 + r1), D the divided differences.
-        bend = (phi_2 * r0 - phi_3) / (r0 + r1)
+        phi_3 = 0.5 - phi_2 / kh
+        # d_1 = D_0 + (D_0 - D_1) r0/(r0 + r1) and d_2 = 2 (D_0 - D_1)/(r0 + r1), D the divided differences.
+        bend = (phi_2 * r0 + 2 * self.curvature * phi_3) / (r0 + r1)
         return [(phi_2 + bend) / r0, -bend / r1]
 
 

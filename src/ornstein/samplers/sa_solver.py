@@ -57,6 +57,7 @@ class SASolver(DenoisingSampler):
     needs = GaussianProcess
     order: ClassVar[int] = 2
     stochastic: ClassVar[bool] = True
+    history: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -86,15 +87,14 @@ class SASolver(DenoisingSampler):
         here = p.log_snr(t) / 2, self.denoiser(x_t, t, cond).mean
         former = ()
         if state is not None:
-            before, former = state
+            (x, z, begin, end, strength), former = state
             if self.corrector > 0:
-                x_t = self._adams(*before, [here, *former][: self.corrector])
+                x_t = self._adams(x, z, begin, end, strength, [here, *former][: self.corrector])
         known = (here, *former)[: max(self.predictor, self.corrector - 1)]
         low, high = self.between
         tau2 = torch.where((t >= low) & (t <= high), self.tau**2, 0.0).to(t)
         z = rng.between(x_t, t, s) if self.tau > 0 else torch.zeros_like(x_t)
-        start = (x_t, z, t, s, tau2)
-        return self._adams(*start, list(known[: self.predictor])), (start, known)
+        return self._adams(x_t, z, t, s, tau2, list(known[: self.predictor])), ((x_t, z, t, s, tau2), known)
 
     def _adams(
         self, x_t: Tensor, z: Tensor, t: Tensor, s: Tensor, tau2: Tensor, known: list[tuple[Tensor, Tensor]]

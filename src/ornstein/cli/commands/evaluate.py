@@ -14,16 +14,16 @@ from ornstein.cli.commands.sample import add_sampling, check
 from ornstein.cli.evaluating import (
     add_protocol,
     check_protocol,
-    open_extractor,
+    draws_of,
+    open_against,
     open_pictures,
-    open_reference,
     open_system,
-    open_train,
+    over_seeds,
     require_classifier,
-    saved_reference,
-    settings_of,
+    to_device,
 )
 from ornstein.cli.output import Progress, emit, require_folder, say, table
+from ornstein.core.errors import UsageError
 
 EXAMPLES = """examples:
   ornstein evaluate fashion-mnist --against fashion-mnist --split test -n 1000
@@ -32,9 +32,6 @@ EXAMPLES = """examples:
   ornstein evaluate digits --against digits --split train --save-reference digits.safetensors
   ornstein evaluate out/ --against photos/ --metrics fid --extractor inception=pt_inception-2015-12-05-6726825d.pth
 """
-
-FEWEST = 64
-"""images for which a Frechet distance is measured unasked"""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -93,78 +90,45 @@ def _work(args: argparse.Namespace, stack: ExitStack) -> Path:
 
 def _measure(args: argparse.Namespace, names: list[str], work: Path) -> tuple[Any, dict[str, Any]]:
     """The record over all seeds, and the images that it stands on, for the report."""
-    from ornstein.evaluation import Reference, evaluate, features_of
-    from ornstein.evaluation.record import merge
-    from ornstein.evaluation.registry import DEFAULT, METRICS
+    from ornstein.evaluation.bias import LEAST_SHARE
+    from ornstein.evaluation.registry import DEFAULT
     from ornstein.evaluation.sources import Chosen, spread
 
     system = open_system(args.what)
     given: Any = open_pictures(args.what) if system is None else None
-    subject_of: Any = given if system is None else system
-    channels, size, _ = subject_of.shape
-    saved = saved_reference(args.against)
-    if saved is not None:
-        theirs, data, split, resize = saved, saved.name, saved.split, "as saved"
-    else:
-        images, split, resize = open_reference(args.against, args.split, size, channels)
-        theirs, data = Chosen(images, spread(len(images), args.n)), images.name
-    if saved is None and names == list(DEFAULT):
-        few = min(args.n, len(images), len(given) if system is None else args.n)
-        if few < FEWEST:
+    measured: Any = given if system is None else system
+    channels, size, _ = measured.shape
+    against = open_against(args, names, size, channels)
+    if against.images is not None and names == list(DEFAULT):
+        few = min(args.n, len(against.images), len(given) if system is None else args.n)
+        if few * LEAST_SHARE < against.extractor.dims:
             # Nobody asked for it by name: a folder of a user's own may be small.
             names.remove("fd")
             say(f"warning: {few} images are too few for a Frechet distance, which is left out; kid has no bias")
-    extractor = open_extractor(args.extractor, data, channels, args.extractor_hash)
-    comparable = require_classifier(names, extractor, subject_of.classes, data)
+    comparable = require_classifier(names, against.extractor, measured.classes, against.name)
     if system is not None and comparable and "label_agreement" not in names:
         names.append("label_agreement")
-    needs = set().union(*(METRICS[n].needs for n in names))
-    train = open_train(args.against, split, size, channels) if "train" in needs else None
-    if saved is None and args.save_reference is not None:
-        saved = Reference(
-            features_of(theirs, extractor),
-            theirs.shape,
-            extractor.name,
-            extractor.hash,
-            theirs.content_hash,
-            data,
-            split,
-        )
-        saved.save(args.save_reference)
-        theirs = theirs if "pairs" in needs else saved
-    protocol = {"reference_name": data, "split": split, "reference_resize": resize}
-    records, drawn = [], list[Any]()
+    if args.save_reference is not None:
+        _save(args.save_reference, against)
+    if system is None:
+        sources: list[Any] = [Chosen(given, spread(len(given), args.n))]
+    else:
+        to_device(args, system)
+        seeds = [args.seed + i * args.n for i in range(args.seeds)]
+        sources = [draws_of(args, system, seed, args.steps, args.sampler) for seed in seeds]
     with Progress(f"evaluating {args.what}") as bar:
-        for i in range(args.seeds if system is not None else 1):
-            subject: dict[str, Any] = {"what": args.what}
-            if system is None:
-                drawn.append(Chosen(given, spread(len(given), args.n)))
-            else:
-                drawn.append(draws_of(args, system, args.seed + i * args.n))
-                subject |= {**drawn[-1].provenance, "seed": args.seed}
-            record = evaluate(
-                drawn[-1], theirs, metrics=names, extractor=extractor, train=train, settings=settings_of(args), draws=args.draws,
-                protocol=protocol, subject=subject, work=work,
-                on_progress=lambda fraction, text, i=i: bar.update((i + fraction) / args.seeds, text),  # type: ignore[misc]
-            )  # fmt: skip
-            if system is not None:
-                record.subject["evaluations"] = drawn[-1].evaluations
-                record.subject["seeds"] = [args.seed, args.seed + args.seeds * args.n - 1]
-            records.append(record)
-    return merge(records), {
-        "samples": drawn[0], "reference": theirs, "train": train, "extractor": extractor, "system": system, "data": data
-    }  # fmt: skip
+        record = over_seeds(args, names, against, sources, {"what": args.what}, work, bar.update)
+    return record, {"samples": sources[0], "against": against, "system": system, "seed": args.seed}
 
 
-def draws_of(args: argparse.Namespace, system: Any, seed: int) -> Any:
-    """The system's samples under the options of the command."""
-    from ornstein.cli.device import require_device
-    from ornstein.recipes.drawn import Drawn
+def _save(path: Path, against: Any) -> None:
+    """The reference's features, for later calls."""
+    from ornstein.evaluation import Reference, features_of
 
-    system.to(require_device(args.device))
-    if args.fast:
-        system.fast()
-    return Drawn(
-        system, args.n, seed=seed, steps=args.steps, sampler=args.sampler, grid=args.grid, guidance=args.guidance,
-        batch=args.batch,
-    )  # fmt: skip
+    if against.images is None:
+        raise UsageError(f"the reference is a saved one already; copy its file to {path}")
+    rows, extractor = features_of(against.reference, against.extractor), against.extractor
+    hashed = against.reference.content_hash
+    Reference(
+        rows, against.reference.shape, extractor.name, extractor.hash, hashed, against.name, against.split
+    ).save(path)  # fmt: skip

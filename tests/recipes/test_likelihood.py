@@ -1,0 +1,165 @@
+"""The likelihood of a system: the codec's part, the routes, the refusals."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import ornstein
+from ornstein.codecs.base import Codec, Identity, Scale
+from ornstein.core.cond import NO_COND, Cond
+from ornstein.core.errors import CapabilityError, DataError, OrnsteinError, UsageError
+from ornstein.core.rng import Random, Stream
+from ornstein.processes import EDM, CategoricalProcess, FlowMatching
+from ornstein.recipes.system import System
+from ornstein.samplers import get
+from ornstein.testing import exact
+
+LN2 = math.log(2)
+
+
+def system(problem: Any, codec: Codec, classes: tuple[str, ...] = ()) -> System:
+    """A system with an exact denoiser; one parameter says where it lives."""
+    denoiser = problem.denoiser
+    denoiser.register_parameter("anchor", torch.nn.Parameter(torch.zeros((), dtype=torch.float64)))
+    return System(
+        recipe="exact",
+        config=None,
+        codec=codec,
+        denoiser=denoiser,
+        shape=problem.shape,
+        training=lambda s, d: iter(()),
+        sampler=get("ddim"),
+        steps=10,
+        classes=classes,
+    )
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_the_density_is_that_of_the_data_not_of_the_state(scale: float) -> None:
+    """Data N(0.2, 0.3) arrive at the diffusion times ``scale``: the same likelihood whatever the scale."""
+    problem = exact.gaussian(FlowMatching(), torch.full((2, 2), 0.2 * scale), 0.3 * scale**2)
+    data = exact.gaussian(FlowMatching(), torch.full((2, 2), 0.2), 0.3)
+    x = data.sample(Stream(0), 20)
+    found = system(problem, Scale(scale)).log_likelihood(x, tolerance=1e-6)
+    torch.testing.assert_close(found.nats, data.log_prob(x), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "vlb", "dequantise": "uniform", "repeats": 30}])
+def test_bytes_are_bounded_by_their_probability(options: dict[str, Any]) -> None:
+    """Bins of 1/255 on a law far wider than them: the bound is all but tight."""
+    problem = exact.gaussian(EDM(sigma_max=500.0), torch.full((1, 2, 2), 0.1), 0.02)
+    x = ((problem.sample(Stream(0), 300) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    truth = float((problem.log_prob(x.double() / 127.5 - 1) + 4 * math.log(2 / 255)).mean())
+    found = system(problem, Scale()).log_likelihood(x, **options)
+    room = 4 * found.noise_stderr if options else 0.0  # the flow alone draws nothing but the bytes' noise
+    assert found.bound and found.bits_per_dim == pytest.approx(-truth / (4 * LN2), abs=0.03 + room)
+
+
+def test_bytes_through_the_decoder() -> None:
+    problem = exact.gaussian(EDM(sigma_max=500.0), torch.full((1, 2, 2), 0.1), 0.02)
+    x = ((problem.sample(Stream(0), 300) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    truth = float((problem.log_prob(x.double() / 127.5 - 1) + 4 * math.log(2 / 255)).mean()) / (4 * LN2)
+    found = system(problem, Scale()).log_likelihood(x, "vlb", repeats=30)
+    gap = found.bits_per_dim + truth
+    # A denoiser of the density knows nothing of bins: the last noise, a quarter of a bin, costs a fifth of a bit.
+    assert -4 * found.noise_stderr < gap < 0.3
+    chain = system(problem, Scale()).log_likelihood(x, "vlb", steps=200, repeats=30)
+    assert chain.bits_per_dim + truth > -4 * chain.noise_stderr
+
+
+class Words(Codec):
+    """Integers, as they are."""
+
+    def encode(self, x: Tensor, rng: Random, cond: Cond = NO_COND) -> Tensor:
+        return x
+
+    def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
+        return state
+
+
+def test_discrete_states() -> None:
+    problem = exact.categorical(CategoricalProcess.absorbing(4), torch.tensor([[1.0, 2, 3, 0], [3, 1, 1, 0]]))
+    x = problem.sample(Stream(0), 200)
+    built = system(problem, Words())
+    truth = -float(problem.log_prob(x).mean()) / (2 * LN2)
+    for options in ({"repeats": 50}, {"repeats": 50, "steps": 8}, {"repeats": 2, "steps": 4, "importance": True}):
+        found = built.log_likelihood(x, "discrete", **options)
+        assert found.bits_per_dim == pytest.approx(truth, abs=4 * found.noise_stderr + 1e-6)
+    with pytest.raises(
+        CapabilityError, match=r"ProbabilityFlow needs .* Affine; CategoricalProcess is not.*'discrete'"
+    ):
+        built.log_likelihood(x)
+
+
+def test_labels_are_told_and_missing_ones_are_not_made_up() -> None:
+    problem = exact.mixture(FlowMatching(), [0.5, 0.5], [[-1.0], [1.0]], 0.04)
+    x = problem.sample(Stream(0), 6)
+    built = system(problem, Identity(), ("left", "right"))
+    torch.testing.assert_close(built.log_likelihood(x).nats, problem.log_prob(x), atol=1e-3, rtol=0)
+    own = ["left" if v < 0 else "right" for v in x.flatten().tolist()]
+    told = built.log_likelihood(x, label=own).nats
+    torch.testing.assert_close(told, problem.log_prob(x) + LN2, atol=1e-3, rtol=0)
+    with pytest.raises(UsageError, match="unknown label 'middle'"):
+        built.log_likelihood(x, label="middle")
+
+
+def test_batches_change_nothing() -> None:
+    problem = exact.gaussian(EDM(), torch.zeros(70), 0.5)
+    built, x = system(problem, Identity()), problem.sample(Stream(0), 5)
+    whole, parts = (built.log_likelihood(x, batch=b, repeats=2, tolerance=1e-3) for b in (5, 2))
+    torch.testing.assert_close(whole.nats, parts.nats)
+    torch.testing.assert_close(whole.noise, parts.noise)
+
+
+class Folded(Words):
+    """A codec that loses something."""
+
+
+def test_misuse_is_named() -> None:
+    problem = exact.gaussian(EDM(), torch.zeros(1, 2, 2), 0.5)
+    built = system(problem, Scale())
+    x, bytes_ = torch.zeros(2, 1, 2, 2), torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
+    with pytest.raises(UsageError, match="unknown method 'odd': did you mean 'ode'"):
+        built.log_likelihood(x, "odd")
+    with pytest.raises(CapabilityError, match="no density in the state of Folded"):
+        system(problem, Folded()).log_likelihood(x.double())
+    with pytest.raises(DataError, match=r"samples have shape \(1, 2, 2\), the data \(1, 3, 3\)"):
+        built.log_likelihood(torch.zeros(2, 1, 3, 3, dtype=torch.uint8))
+    with pytest.raises(DataError, match="'discrete' takes states of a finite set, got"):
+        built.log_likelihood(x, "discrete")
+    with pytest.raises(CapabilityError, match=r"JumpBound needs a process that is Rate; EDM is not. .*'ode' and 'vlb'"):
+        built.log_likelihood(bytes_.long(), "discrete")
+    with pytest.raises(CapabilityError, match="needs a process on a finite set; EDM is not"):
+        built.log_likelihood(bytes_.long(), "discrete", steps=3)
+    with pytest.raises(UsageError, match="bytes have no density"):
+        built.log_likelihood(bytes_, dequantise="none")
+    with pytest.raises(UsageError, match="unknown dequantisation 'uniforn': did you mean 'uniform'"):
+        built.log_likelihood(bytes_, dequantise="uniforn")
+    with pytest.raises(DataError, match="dequantisation is for bytes"):
+        built.log_likelihood(x, dequantise="uniform")
+    with pytest.raises(UsageError, match="trace belongs to method 'ode', not to 'vlb'"):
+        built.log_likelihood(x, "vlb", trace="exact")
+    with pytest.raises(UsageError, match="those of a chain: give steps"):
+        built.log_likelihood(x, "vlb", importance=True)
+    with pytest.raises(DataError, match="no samples were given"):
+        built.log_likelihood(x[:0])
+    with pytest.raises(UsageError, match="takes no conditions, but 'colour' was given"):
+        built.log_likelihood(x, colour="red")
+
+
+def test_a_network_in_single_precision() -> None:
+    """An untrained network predicts no eps: its own law is known, N(0, sigma_max^2) in every coordinate, all but the scale."""
+    built = ornstein.build("edm", settings={"size": 4, "channels": 1, "widths": (64,), "blocks": 1})
+    x = torch.zeros(2, 1, 4, 4).uniform_(-1, 1)
+    a, b = (built.log_likelihood(x, trace="exact", tolerance=t) for t in (1e-3, 1e-5))
+    torch.testing.assert_close(a.nats, b.nats, atol=0.05, rtol=0)
+    with torch.no_grad():
+        for p in built.denoiser.parameters():
+            p.fill_(torch.nan)
+    with pytest.raises(OrnsteinError, match="check the data and the weights"):
+        built.log_likelihood(x)
