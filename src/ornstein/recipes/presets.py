@@ -154,6 +154,22 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "score-sde": {
+        "cifar10": Preset(
+            _CIFAR
+            | {
+                "architecture": "ddpmpp_cifar10",
+                "dropout": 0.1,
+                "lr": 2e-4,
+                "steps": 1_300_000,
+                "ema_half_life": 887_000,
+            }
+            | {"sampling_steps": 1000},
+            "Song et al. 2021, appendix H: DDPM++ as re-stated by Karras et al. 2022",
+            55.7e6,
+            reduced=_REDUCED,
+        ),
+    },
     "edm": {
         "cifar10": Preset(
             _CIFAR
