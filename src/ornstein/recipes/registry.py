@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 from ornstein.core.errors import UsageError, suggest, unknown
 
 MODULES = (
+    "ornstein.recipes.guidance.autoguidance",
+    "ornstein.recipes.guidance.classifier_free",
+    "ornstein.recipes.guidance.classifier_guidance",
+    "ornstein.recipes.guidance.low_density",
     "ornstein.recipes.images.analog_bits",
     "ornstein.recipes.images.blur_diffusion",
     "ornstein.recipes.images.consistency_improved",
@@ -27,6 +31,7 @@ MODULES = (
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
+    "ornstein.recipes.images.progressive_distillation",
     "ornstein.recipes.images.pndm",
     "ornstein.recipes.images.rectified_flow",
     "ornstein.recipes.images.shortcut",

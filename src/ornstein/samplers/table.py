@@ -14,12 +14,17 @@ from ornstein.core.errors import UsageError, suggest, unknown
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.samplers.adams import DEIS, LMS
 from ornstein.samplers.adaptive_rk import AdaptiveRK
+from ornstein.samplers.adaptive_sde import AdaptiveSDE
 from ornstein.samplers.ancestral import Ancestral
+from ornstein.samplers.ancestral_second_order import DPM2Ancestral, DPMPP2SAncestral
+from ornstein.samplers.annealed_langevin import AnnealedLangevin
 from ornstein.samplers.base import DenoisingSampler
 from ornstein.samplers.consistency import TCD, Consistency
+from ornstein.samplers.consistent_annealed import ConsistentAnnealed
 from ornstein.samplers.ddim import DDIM
 from ornstein.samplers.ddim_inversion import DDIMInversion
 from ornstein.samplers.dpm_adaptive import DPMAdaptive
+from ornstein.samplers.dpm_sde import DPMPP2MSDE, DPMPP3MSDE, DPMPPSDE
 from ornstein.samplers.dpm_single import DPMSolver2, DPMSolver3, DPMSolverPP2S
 from ornstein.samplers.dpm_solver import DPMSolverPP2M
 from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
@@ -31,8 +36,12 @@ from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
 from ornstein.samplers.paradigms import ParaDiGMS
 from ornstein.samplers.pndm import IPNDM, PNDM
+from ornstein.samplers.predictor_corrector import PredictorCorrector
 from ornstein.samplers.renoise import Renoise
+from ornstein.samplers.restart import Restart
+from ornstein.samplers.reverse_diffusion import ReverseDiffusion
 from ornstein.samplers.runge_kutta import RK4, Midpoint
+from ornstein.samplers.sa_solver import SASolver
 from ornstein.samplers.self_conditioned import SelfConditioned
 from ornstein.samplers.unipc import UniPC
 
@@ -59,6 +68,18 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "adaptive_rk": AdaptiveRK,
     "dpm_adaptive": DPMAdaptive,
     "paradigms": ParaDiGMS,
+    "reverse_diffusion": ReverseDiffusion,
+    "predictor_corrector": PredictorCorrector,
+    "annealed_langevin": AnnealedLangevin,
+    "consistent_annealed": ConsistentAnnealed,
+    "dpmpp_2s_ancestral": DPMPP2SAncestral,
+    "dpm_2_ancestral": DPM2Ancestral,
+    "dpmpp_sde": DPMPPSDE,
+    "dpmpp_2m_sde": DPMPP2MSDE,
+    "dpmpp_3m_sde": DPMPP3MSDE,
+    "sa_solver": SASolver,
+    "restart": Restart,
+    "adaptive_sde": AdaptiveSDE,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""
 
@@ -133,6 +154,27 @@ _ALIASES: dict[str, str] = {
     "lcmscheduler": "lcm",
     "cmstochasticiterativescheduler": "lcm",
     "tcdscheduler": "tcd",
+    "dpm++ sde": "dpmpp_sde",
+    "dpmpp sde gpu": "dpmpp_sde",
+    "dpmsolversdescheduler": "dpmpp_sde",
+    "dpm++ 2m sde": "dpmpp_2m_sde",
+    "dpmpp 2m sde gpu": "dpmpp_2m_sde",
+    "sde dpmsolver++": "dpmpp_2m_sde",
+    "dpm++ 3m sde": "dpmpp_3m_sde",
+    "dpmpp 3m sde gpu": "dpmpp_3m_sde",
+    "dpm++ 2s a": "dpmpp_2s_ancestral",
+    "dpm++ 2s ancestral": "dpmpp_2s_ancestral",
+    "dpm2 a": "dpm_2_ancestral",
+    "dpm2 ancestral": "dpm_2_ancestral",
+    "kdpm2ancestraldiscretescheduler": "dpm_2_ancestral",
+    "sasolverscheduler": "sa_solver",
+    "scoresdevescheduler": "predictor_corrector",
+    "pc": "predictor_corrector",
+    "ncsn": "annealed_langevin",
+    "ncsnv2": "annealed_langevin",
+    "ald": "annealed_langevin",
+    "cas": "consistent_annealed",
+    "gotta go fast": "adaptive_sde",
 }
 
 _WITH_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -141,6 +183,11 @@ _WITH_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "uni pc bh2": ("unipc", {"variant": "bh2"}),
     "deis tab": ("deis", {"variant": "tab"}),
     "deis rhoab": ("deis", {"variant": "rhoab"}),
+    "euler a": ("ddim", {"eta": 1.0}),
+    "euler ancestral": ("ddim", {"eta": 1.0}),
+    "eulerancestraldiscretescheduler": ("ddim", {"eta": 1.0}),
+    "dpm++ 2m sde heun": ("dpmpp_2m_sde", {"solver": "heun"}),
+    "dpmpp 2m sde heun": ("dpmpp_2m_sde", {"solver": "heun"}),
 }
 """Spellings that say more than the method."""
 

@@ -76,7 +76,8 @@ def check_order(kind: Kind, process: Process) -> None:
 
     Measured with the mean of x_0 alone, as most networks give it, and, where noise is drawn, with the exact variance, which
     may make it exact. On the straight processes, EDM's and flow matching, some methods gain an order on Gaussian data: there
-    it may be higher. Multistep methods of order 3 and more begin with small steps, and are measured with more of them.
+    it may be higher. Multistep methods of order 3 and more begin with small steps, and are measured with more of them; so are
+    stochastic ones, in which higher orders than their own stand before it at few steps.
     """
     if not (_fits(kind, process) and isinstance(process, GaussianProcess)) or kind.order == 0:
         return
@@ -92,7 +93,7 @@ def check_order(kind: Kind, process: Process) -> None:
     for what, denoiser in denoisers.items():
         above = math.inf if isinstance(process, EDM | FlowMatching) else kind.order + 0.15
         found = []
-        for steps in (128, 256) if ramp else (32,):
+        for steps in (128, 256) if ramp else (32, 128) if kind.history > 0 and kind.stochastic else (32,):
             try:
                 found.append(measured_order(kind, problem, steps, ends, denoiser, ramp))
             except UsageError as error:  # the errors are not those of small steps
@@ -260,6 +261,12 @@ def check_float32(kind: Kind, process: Process) -> None:
     low = simulate(sampler, x.float(), grid, _Same(range(8)))
     high = simulate(sampler, x.double(), grid, _Same(range(8)))
     require(low.dtype == torch.float32, f"{_title(kind, process)}: a float32 run ends in {low.dtype}")
+    if (
+        not kind.linear
+    ):  # rounding may turn a decision to take or to reject a step, and the sample with it: in few samples
+        same = torch.isclose(low.double(), high, rtol=1e-3, atol=1e-3).flatten(1).all(1)
+        require(int(same.sum()) >= 6, f"{_title(kind, process)}: float32 and float64 agree in {int(same.sum())} of 8")
+        return
     close(low, high, f"{_title(kind, process)}: float32 and float64", rtol=1e-3, atol=1e-3)
 
 
