@@ -48,8 +48,8 @@ def test_train_save_load_sample(name: str, tmp_path: Path) -> None:
 
 
 MOVING = {"consistency-improved", "consistency-models", "heavy-tailed-dsm", "meanflow", "shortcut"}
-"""Recipes whose target moves with the network, whose loss is normalised, or whose targets are mostly noise (signs): there the loss
-need not fall so far. Their checks say more."""
+"""Recipes whose target moves with the network, whose loss is normalised, or whose targets are mostly noise (signs): the loss
+need not fall so far there. Their checks say more."""
 
 
 @pytest.mark.parametrize("name", [n for n in IMAGES if n not in MOVING])
