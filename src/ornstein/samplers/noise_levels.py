@@ -17,7 +17,7 @@ def largest_distance(x: Tensor, rows: int = 512) -> float:
     flat = x.flatten(1).double()
     if not bool(torch.isfinite(flat).all()):
         raise DataError("the data hold NaN or infinity; mend them before levels are chosen")
-    return max(float(torch.cdist(part, flat).max()) for part in flat.split(rows))
+    return max(float(torch.cdist(part, flat).max()) for part in flat.split(rows))  # type: ignore[no-untyped-call]
 
 
 def level_ratio(dims: int) -> float:

@@ -64,7 +64,7 @@ def learned_rates(denoiser: Denoiser) -> Rates:
     def rates(x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            v = velocity(denoiser.process, x, expand(t, x), denoiser(x, expand(t, x)).mean)
+            v = velocity(denoiser.process, x, expand(t, x), denoiser(x, expand(t, x)).mean)  # type: ignore[arg-type]
             parts = [torch.autograd.grad(v[:, i].sum(), x, retain_graph=True)[0][:, i] for i in range(2)]
         return v.detach(), parts[0] + parts[1]
 
@@ -129,7 +129,7 @@ def measure(seed: int) -> dict[str, float]:
         found[f"mean_error_{name}"] = abs(float((value - truth).mean()))
     found["inpainting_error"] = inpainting_error(seed)
     denoiser = learned(seed)
-    value = log_likelihood(learned_rates(denoiser), denoiser.process, x.float()[:500], 60)
+    value = log_likelihood(learned_rates(denoiser), denoiser.process, x.float()[:500], 60)  # type: ignore[arg-type]
     found["learned_error"] = float((value - truth[:500]).abs().mean())
     return found
 
