@@ -54,7 +54,8 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
             session.enter(index, players, stage.data)
             if session.step - session.stage_start >= stage.steps:
                 continue
-            if spent := budget(engine, session)[1]:  # all used up before: a resumed run makes no further step
+            # All used up before: a resumed run makes no further step. A new one makes one, or there would be nothing to load.
+            if session.step and (spent := budget(engine, session)[1]):
                 reason = spent
                 break
             loss, reason = _train(stage, players, session, engine, stop)
