@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,26 @@ def test_nan_in_data(ornstein: Call, tmp_path: Path) -> None:
     np.save(tmp_path / "holes.npy", x)
     done = train(ornstein, tmp_path / "holes.npy", tmp_path / "run")
     fails(done, 1, "'holes' has 1 values that are NaN", "image 3", "(0, 2, 5)")
+
+
+def test_pictures_of_one_colour(ornstein: Call, tmp_path: Path) -> None:
+    np.save(tmp_path / "black.npy", np.zeros((20, 1, 8, 8), np.uint8))
+    done = train(ornstein, tmp_path / "black.npy", tmp_path / "run")
+    fails(done, 1, "all pixels of 'black' have nearly one value", "check the images")
+
+
+def test_archives_that_do_harm(ornstein: Call, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("../../evil.png", b"?")
+    fails(train(ornstein, tmp_path / "a.zip", tmp_path / "run"), 1, "'../../evil.png', which climbs out of the folder")
+
+
+def test_a_folder_that_changed_between_runs(ornstein: Call, tmp_path: Path) -> None:
+    photos = write_pictures(tmp_path / "photos")
+    assert train(ornstein, photos, tmp_path / "run").code == 0
+    (photos / "cat" / "0.png").rename(photos / "cat" / "9.png")
+    done = train(ornstein, photos, tmp_path / "run", "--steps", 4, "--resume")
+    fails(done, 1, "1 file (cat/9.png) added; 1 file (cat/0.png) removed", "or start a new run")
 
 
 def test_a_size_that_the_network_cannot_have(ornstein: Call, squares: Path, tmp_path: Path) -> None:

@@ -19,10 +19,7 @@ from ornstein.testing import exact
 def increments(rng: Brownian, times: list[float], shape: tuple[int, ...] = (3,)) -> list[Tensor]:
     """W over each step of a decreasing list of times, not normalised."""
     x = torch.zeros(len(rng), *shape, dtype=torch.float64)
-    return [
-        rng.between(x, torch.tensor(t, dtype=torch.float64), torch.tensor(s, dtype=torch.float64)) * (t - s) ** 0.5
-        for t, s in pairwise(times)
-    ]
+    return [rng.between(x, *torch.tensor([t, s], dtype=torch.float64)) * (t - s) ** 0.5 for t, s in pairwise(times)]
 
 
 @pytest.mark.parametrize(
@@ -43,12 +40,7 @@ def test_the_law_is_that_of_brownian_motion() -> None:
     """Increments over four steps: variance of each its length, none correlated with another."""
     times = [1.0, 0.61803, 0.3, 0.0123, 0.0]
     path, x = Brownian([5]), torch.zeros(1, 40_000, dtype=torch.float64)
-    z = torch.stack(
-        [
-            path.between(x, torch.tensor(t, dtype=torch.float64), torch.tensor(s, dtype=torch.float64))[0]
-            for t, s in pairwise(times)
-        ]
-    )
+    z = torch.stack([path.between(x, *torch.tensor([t, s], dtype=torch.float64))[0] for t, s in pairwise(times)])
     covariance = z @ z.T / z.shape[1]
     assert (covariance - torch.eye(4).double()).abs().max() < 5 * (2 / 40_000) ** 0.5
     assert z.mean(1).abs().max() < 5 / 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,9 +14,10 @@ from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
 from ornstein.core.rng import Rng, Stream
 from ornstein.core.shapes import expand, mean_rest
-from ornstein.denoisers import X0, EDMScaling, Eps, LearnedRange, Preconditioned, V
+from ornstein.denoisers import X0, Clocked, EDMScaling, Eps, LearnedRange, Preconditioned, V
 from ornstein.denoisers.consistency import ConsistencyScaling, TrigFlow
-from ornstein.objectives import Denoising, UniformTimes, Weight, min_snr, p2, uniform
+from ornstein.networks.uncertainty import Uncertainty
+from ornstein.objectives import Denoising, Uncertain, UniformTimes, Weight, min_snr, p2, uniform
 from ornstein.processes import VP
 from ornstein.testing import exact
 from ornstein.testing.conformance.times import inner_times
@@ -39,6 +42,9 @@ class ExactNetwork(nn.Module):
         elif isinstance(self.parametrization, EDMScaling | ConsistencyScaling):
             t = expand(process.time(-8 * noise), x)
             x = x * process.alpha(t) * ((8 * expand(noise, x)).exp() + self.parametrization.sigma_data**2).sqrt()
+        elif isinstance(self.parametrization, Clocked):
+            p = self.parametrization
+            t = expand(process.time(p.high - noise.double() / 1000 * (p.high - p.low)), x)
         else:
             t = expand(noise / 1000, x)
         mean = self.problem.posterior(x, t).mean
@@ -135,3 +141,35 @@ def test_misuse_is_named() -> None:
         Denoising(Preconditioned(network, VP(), Eps()), Identity(), UniformTimes(), cond_dropout=1)
     with pytest.raises(UsageError, match="variational bound"):
         Denoising(Preconditioned(network, VP(), LearnedRange(Eps(), 10)), Identity(), UniformTimes())
+
+
+def test_uncertainty_is_the_log_of_the_loss_at_its_minimum() -> None:
+    """The derivative by u vanishes at u = log E[L] and nowhere else."""
+
+    class Level(nn.Module):
+        def __init__(self, u: float) -> None:
+            super().__init__()
+            self.u = nn.Parameter(torch.tensor(u))
+
+        def forward(self, noise: Tensor) -> Tensor:
+            assert noise.shape == (500,)
+            return self.u.expand(len(noise))
+
+    problem = exact.gaussian(VP(), mean=0.0, var=1.0)
+    denoising = Denoising(
+        Preconditioned(ExactNetwork(problem, "eps"), VP(), Eps()), Identity(), UniformTimes(0.1, 0.9), weight=min_snr()
+    )
+    batch = Batch(problem.sample(Rng(range(500)), 500))
+    value = float(denoising(batch, Stream(0)).value.detach())
+    for u, slope in ((math.log(value), 0.0), (math.log(value) - 1, 1 - math.e)):
+        level = Level(u)
+        (gradient,) = torch.autograd.grad(Uncertain(denoising, level)(batch, Stream(0)).value, [level.u])
+        assert float(gradient) == pytest.approx(slope, abs=1e-5)
+
+
+def test_uncertainty_begins_at_zero_and_the_loss_with_it() -> None:
+    problem = exact.gaussian(VP(), mean=0.0, var=1.0)
+    denoising = Denoising(Preconditioned(ExactNetwork(problem, "eps"), VP(), Eps()), Identity(), UniformTimes())
+    batch = Batch(problem.sample(Rng(range(50)), 50))
+    both = Uncertain(denoising, Uncertainty())(batch, Stream(0)).value.detach()
+    torch.testing.assert_close(both, denoising(batch, Stream(0)).value.detach())

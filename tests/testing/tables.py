@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Rng
-from ornstein.denoisers import X0, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
+from ornstein.denoisers import X0, Clocked, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
 from ornstein.denoisers.consistency import ConsistencyScaling, TrigFlow
 from ornstein.processes import (
     EDM,
@@ -121,6 +121,7 @@ PARAMETRIZATIONS: dict[str, Parametrization] = {
     "edm": EDMScaling(0.5),
     "consistency": ConsistencyScaling(0.5, 0.002),
     "trig_flow": TrigFlow(0.5),
+    "clocked": Clocked(V(), -12.0, 12.0),
     "learned_range": LearnedRange(Eps(), 1000),
     "learned_range_v": LearnedRange(V(), 250),
 }

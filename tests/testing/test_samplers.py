@@ -13,7 +13,7 @@ CASES = [
     pytest.param(sampler, check, process, id=f"{sampler}-{process}-{check.__name__}")
     for sampler, kind in SAMPLERS.items()
     for process, p in PROCESSES.items()
-    if isinstance(p, kind.needs)
+    if isinstance(p, kind.needs) and not (kind.single_level and process in OWN)
     for check in sampler_checks()
 ]
 

@@ -60,6 +60,11 @@ class Random(ABC):
         u = self.uniform(shape, dtype=torch.float64, device=device)
         return (u * high).long().clamp_(max=high - 1)
 
+    def stratified(self, n: int) -> Tensor:
+        """``[n]`` float64 uniforms, one in each n-th of [0, 1)."""
+        u = self.uniform((n,), dtype=torch.float64)
+        return (u + torch.arange(n, dtype=torch.float64)) / n
+
     def categorical(self, logits: Tensor) -> Tensor:
         """Draw from softmax(logits) over the last dimension (Gumbel-max): ``[B, ..., K] -> [B, ...]``."""
         u = self.uniform(logits.shape, dtype=torch.float64, device=logits.device)
@@ -133,20 +138,37 @@ class Rng(Random):
 
 
 class Stream(Random):
-    """One generator for the whole batch, for training. Its state can be saved, so a resumed run draws the same."""
+    """One generator for the whole batch, for training. Its state can be saved, so a resumed run draws the same.
 
-    def __init__(self, seed: int):
+    Where ``world`` processes share a batch, each draws all of it and keeps its own rows: together they draw what one process
+    would, and all have the same state.
+    """
+
+    def __init__(self, seed: int, rank: int = 0, world: int = 1):
         self._generator = torch.Generator().manual_seed(int(seed))
+        self.rank, self.world = rank, world
+
+    def _whole(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        return torch.empty((shape[0] * self.world, *shape[1:]), dtype=dtype)
+
+    def _mine(self, whole: Tensor) -> Tensor:
+        share = whole.shape[0] // self.world
+        return whole if self.world == 1 else whole[self.rank * share : (self.rank + 1) * share].clone()
 
     def normal(
         self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> Tensor:
-        return torch.empty(tuple(shape), dtype=dtype).normal_(generator=self._generator).to(device)
+        return self._mine(self._whole(shape, dtype).normal_(generator=self._generator)).to(device)
 
     def uniform(
         self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> Tensor:
-        return torch.empty(tuple(shape), dtype=dtype).uniform_(generator=self._generator).to(device)
+        return self._mine(self._whole(shape, dtype).uniform_(generator=self._generator)).to(device)
+
+    def stratified(self, n: int) -> Tensor:
+        """One in each part of [0, 1) that the whole batch is divided into; this process's parts."""
+        u = self._whole((n,), torch.float64).uniform_(generator=self._generator)
+        return self._mine((u + torch.arange(len(u), dtype=torch.float64)) / len(u))
 
     def state(self) -> Tensor:
         """The generator's state, a uint8 tensor."""

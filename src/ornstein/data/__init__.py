@@ -19,6 +19,7 @@ from ornstein.data.dataset import Images as Images
 from ornstein.data.dataset import Table as Table
 from ornstein.data.decoded import cached as cached
 from ornstein.data.decoded import decode_once as decode_once
+from ornstein.data.encoded import encode_once as encode_once
 from ornstein.data.folder import folder_pictures as folder_pictures
 from ornstein.data.folder import read_folder as read_folder
 from ornstein.data.idx import read_idx as read_idx

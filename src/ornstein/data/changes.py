@@ -12,12 +12,10 @@ from ornstein.data.decoded import earlier, stamps_of
 _NAMED = 3
 
 
-def since(prefix: str, now: Table) -> str:
-    """What has changed since the version whose content hash began with ``prefix``, as far as the cache still knows it."""
+def since(prefix: str, now: Table) -> str | None:
+    """What has changed since the version whose content hash began with ``prefix``; None if the cache has that no more."""
     before = earlier(prefix)
-    if before is None:
-        return "the earlier version is not in the cache any more, so what changed cannot be listed"
-    return what_changed(before, now)
+    return None if before is None else what_changed(before, now)
 
 
 def what_changed(before: Table, now: Table) -> str:

@@ -157,11 +157,13 @@ def restored_step(state: Mapping[str, int], here: Mapping[str, int], name: str, 
         raise DataError(f"a loader's state has the fields {sorted(here)}, got {sorted(state)}; start the stream anew")
     changed = [
         f"{k} was {state.get(k, 'none')}, is {here.get(k, 'none')}"
-        for k in sorted({*here, *state} - {"step"}, key=[*here, *state].index)
+        for k in sorted({*here, *state} - {"step", "content"}, key=[*here, *state].index)
         if state.get(k) != here.get(k)
     ]
-    if state["content"] != here["content"] and isinstance(data, Table):
-        changed.append(since(f"{state['content']:012x}", data))
+    if state["content"] != here["content"]:
+        known = since(f"{state['content']:012x}", data) if isinstance(data, Table) else None
+        gone = "the earlier content is not in the cache any more, so what changed cannot be listed"
+        changed.append(f"the content differs: {known or gone}")
     if changed:
         raise DataError(
             f"the stream over '{name}' cannot go on where it was: {'; '.join(changed)}; "

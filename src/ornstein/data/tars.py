@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tarfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -40,12 +42,13 @@ class Shard:
     path: Path
     handle: int = field(repr=False)
     size: int
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Shard:
         """Open a file for reading at any place."""
         try:
-            handle = os.open(path, os.O_RDONLY)
+            handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError as error:
             raise DataError(f"{path} cannot be opened: {error.strerror}; check the path") from None
         return cls(path, handle, os.fstat(handle).st_size)
@@ -54,7 +57,15 @@ class Shard:
         """The contents of a member."""
         if member.size > MAX_MEMBER:
             raise Unreadable(f"it declares {member.size:,} bytes, more than {MAX_MEMBER:,}")
-        return os.pread(self.handle, member.size, member.offset)
+        return self.at(member.offset, member.size)
+
+    def at(self, offset: int, size: int) -> bytes:
+        """Bytes at a place, whatever other threads read."""
+        if sys.platform != "win32":
+            return os.pread(self.handle, size, offset)
+        with self.lock:
+            os.lseek(self.handle, offset, os.SEEK_SET)
+            return os.read(self.handle, size)
 
     def members(self) -> list[Member]:
         """Every file in it, by reading the headers only."""
@@ -72,7 +83,7 @@ class Shard:
                         )
                     found.append(Member(info.name, info.offset_data, info.size))
         except tarfile.TarError as error:
-            packed = os.pread(self.handle, 2, 0) == b"\x1f\x8b"
+            packed = self.at(0, 2) == b"\x1f\x8b"
             why = "it is compressed: unpack it with gunzip, its pictures are so already" if packed else str(error)
             raise DataError(f"{self.path} cannot be read as a tar archive: {why}") from None
         return found

@@ -3,6 +3,7 @@
 from ornstein.denoisers.denoiser import Denoiser as Denoiser
 from ornstein.denoisers.denoiser import Preconditioned as Preconditioned
 from ornstein.denoisers.parametrizations import X0 as X0
+from ornstein.denoisers.parametrizations import Clocked as Clocked
 from ornstein.denoisers.parametrizations import EDMScaling as EDMScaling
 from ornstein.denoisers.parametrizations import Eps as Eps
 from ornstein.denoisers.parametrizations import LearnedRange as LearnedRange

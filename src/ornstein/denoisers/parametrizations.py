@@ -188,6 +188,32 @@ class EDMScaling(Parametrization):
 
 
 @final
+class Clocked(Parametrization):
+    r"""Another parametrisation whose network is told the noise level in place of t: 1000 (high - log SNR)/(high - low).
+
+    For schedules that change while the network is trained: the same level then looks the same. Kingma et al. 2021.
+    """
+
+    def __init__(self, base: Parametrization, low: float, high: float):
+        if not low < high:
+            raise UsageError(f"a clock of noise levels needs low < high in log-SNR, got {low} and {high}")
+        self.base, self.low, self.high, self.needs = base, low, high, base.needs
+
+    def inputs(self, process: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        x, _ = self.base.inputs(process, x_t, t)
+        return x, 1000 * (self.high - process.log_snr(t)) / (self.high - self.low)
+
+    def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Posterior:
+        return self.base.posterior(process, out, x_t, t)
+
+    def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        return self.base.target(process, x_0, x_t, t)
+
+    def gain(self, process: Affine, t: Tensor) -> Tensor:
+        return self.base.gain(process, t)
+
+
+@final
 class LearnedRange(Parametrization):
     r"""Twice the channels: the first half is another parametrisation's output, the second interpolates the variance.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 import torch
+from torch import Tensor
 
 from ornstein.codecs.base import Codec
 from ornstein.core import cond as conditions
@@ -44,7 +45,8 @@ class Denoising:
         self.denoiser, self.codec, self.times = denoiser, codec, times
         self.weight, self.cond_dropout = weight, cond_dropout
 
-    def __call__(self, batch: Batch, rng: Random) -> Loss:
+    def draws(self, batch: Batch, rng: Random) -> tuple[Tensor, Tensor, Tensor]:
+        """The times drawn, and at each the squared error of the output and its weighted value, ``[B]``."""
         process, parametrization = self.denoiser.process, self.denoiser.parametrization
         assert isinstance(process, Affine)  # checked when the parametrisation was joined to the process
         cond = batch.cond
@@ -62,5 +64,8 @@ class Denoising:
         target = parametrization.target(process, x_0, x_t, t)
         error = mean_rest((out - target) ** 2)
         weighted = self.weight(process, parametrization, t).reshape(-1).to(error) * error
-        value = weighted.mean()
-        return Loss(value, levels=(t.detach().reshape(-1), error.detach()))
+        return t, error, weighted
+
+    def __call__(self, batch: Batch, rng: Random) -> Loss:
+        t, error, weighted = self.draws(batch, rng)
+        return Loss(weighted.mean(), levels=(t.detach().reshape(-1), error.detach()))

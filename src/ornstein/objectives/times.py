@@ -26,15 +26,9 @@ def _normal_cdf_inverse(u: Tensor) -> Tensor:
     return math.sqrt(2) * torch.erfinv(2 * u - 1)
 
 
-def _stratified(rng: Random, n: int) -> Tensor:
-    """n uniforms, one in each n-th of [0, 1): the batch covers all levels, so the loss is less noisy. Kingma et al. 2021."""
-    u = rng.uniform((n,), dtype=torch.float64)
-    return (u + torch.arange(n, dtype=torch.float64)) / n
-
-
 @final
 class UniformTimes(Times):
-    """t ~ U[t_min, t_max], stratified over the batch."""
+    """t ~ U[t_min, t_max], stratified over the batch: it covers all levels, so the loss is less noisy. Kingma et al. 2021."""
 
     def __init__(self, t_min: float = 1e-3, t_max: float = 1.0):
         if not 0 <= t_min < t_max <= 1:
@@ -42,7 +36,7 @@ class UniformTimes(Times):
         self.t_min, self.t_max = t_min, t_max
 
     def __call__(self, rng: Random, n: int) -> Tensor:
-        return self.t_min + (self.t_max - self.t_min) * _stratified(rng, n)
+        return self.t_min + (self.t_max - self.t_min) * rng.stratified(n)
 
 
 @final
@@ -85,7 +79,7 @@ class UniformLogSNR(Times):
         return self.high - self.low
 
     def __call__(self, rng: Random, n: int) -> Tensor:
-        log_snr = self.low + self.range * _stratified(rng, n)
+        log_snr = self.low + self.range * rng.stratified(n)
         return self.process.time(log_snr).clamp(self.t_min, self.process.t_max)
 
 
@@ -99,7 +93,7 @@ class LogNormalSigma(Times):
         self.process, self.mean, self.std = process, mean, std
 
     def __call__(self, rng: Random, n: int) -> Tensor:
-        u = _stratified(rng, n).clamp(1e-9, 1 - 1e-9)
+        u = rng.stratified(n).clamp(1e-9, 1 - 1e-9)
         log_sigma = self.mean + self.std * _normal_cdf_inverse(u)
         return self.process.time(-2 * log_sigma).clamp(1e-9, self.process.t_max)
 
@@ -114,7 +108,7 @@ class LogitNormal(Times):
         self.mean, self.std = mean, std
 
     def __call__(self, rng: Random, n: int) -> Tensor:
-        u = _stratified(rng, n).clamp(1e-9, 1 - 1e-9)
+        u = rng.stratified(n).clamp(1e-9, 1 - 1e-9)
         return torch.sigmoid(self.mean + self.std * _normal_cdf_inverse(u))
 
 

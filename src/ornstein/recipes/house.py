@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError, suggest
+from ornstein.core.errors import CheckpointError, DataError, OrnsteinError, UsageError, suggest
 from ornstein.data import Images, Loader, open_data
 from ornstein.recipes import registry
 from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
@@ -30,6 +30,7 @@ from ornstein.training.checkpoint import (
     sha256,
     write_text,
 )
+from ornstein.training.distributed import Ranks
 from ornstein.training.doctor.gradient import Watch
 from ornstein.training.fit import Engine, Progress, Result, fit
 from ornstein.training.snapshots import Snapshots
@@ -48,11 +49,15 @@ def data_settings(images: Images) -> dict[str, Any]:
     if height != width:
         raise UsageError(f"images are {height} x {width}; recipes take square ones: pass size")
     part = torch.from_numpy(images.x[:: max(len(images) // 2000, 1)].copy()).float() / 127.5 - 1
+    if part.std() < 1e-3:
+        raise DataError(
+            f"all pixels of '{images.name}' have nearly one value; there is nothing to learn: check the images"
+        )
     return {
         "size": height,
         "channels": channels,
         "classes": tuple(images.classes),
-        "data_std": round(float(part.std()), 3),
+        "data_std": max(round(float(part.std()), 3), 0.001),
         "caption_width": int(images.conds[CONDITION].shape[1]) if CONDITION in images.conds else 0,
     }
 
@@ -161,19 +166,21 @@ def train(
     half = getattr(config, "precision", None) == "fp16"
     if half and torch.device(device).type == "cpu":
         raise UsageError("precision=fp16 is for CUDA devices; on a CPU take bf16 or fp32")
+    ranks = Ranks.here()
     try:
-        run.mkdir(parents=True, exist_ok=True)
-        about = {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}
-        write_text(run / "config.json", json.dumps(about, indent=1))
-        if book is not None and found is None:
-            book.save(run)
+        if ranks.main:
+            run.mkdir(parents=True, exist_ok=True)
+            about = {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}
+            write_text(run / "config.json", json.dumps(about, indent=1))
+            if book is not None and found is None:
+                book.save(run)
     except OSError as e:
         raise OrnsteinError(f"cannot write to {run}: {e}. Choose another --out") from e
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         system = card.build(config)
         system.captions = book
-        loader = Loader(images, config.batch, seed, config.flip, workers=workers)
+        loader = Loader(images, config.batch, seed, config.flip, ranks.rank, ranks.world, workers=workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
         meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
         engine = Engine(

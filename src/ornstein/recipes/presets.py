@@ -109,6 +109,34 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED_DIT | {"width": 144},
         ),
     },
+    "vdm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"widths": (128,), "blocks": 32, "dropout": 0.1, "lr": 2e-4, "steps": 10_000_000, "schedule_width": 1024}
+            | {"ema_half_life": 887_000, "sampling_steps": 1000, "precision": "fp32"},
+            "Kingma et al. 2021, appendix B: 32 levels of 128 channels without down-sampling; blocks of another family here",
+            reduced=_REDUCED | {"blocks": 2},
+        ),
+    },
+    "edm2": {
+        "imagenet512-xs": Preset(
+            _LATENTS
+            | {"size": 64, "patch": 1, "widths": (128, 256, 384, 512), "blocks": 3, "attention": (2, 3), "batch": 2048}
+            | {"lr": 1.2e-2, "decay_steps": 70_000, "steps": 1_048_576, "clip": 0.0, "warmup": 4883},
+            "Karras et al. 2024, table 2, EDM2-XS on latents of 64 x 64 x 4",
+            125e6,
+            reduced={"size": 8, "channels": 3, "batch": 2, "widths": (32, 64, 64, 64)},
+        ),
+    },
+    "progressive-distillation": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.2, "lr": 2e-4, "steps": 1_200_000, "teacher_steps": 8192}
+            | {"final_steps": 1, "ema_half_life": 887_000, "distilling": 0.67},
+            "Salimans & Ho 2022, appendix: 8192 steps down to 1; the network is DDPM's, theirs is twice as wide",
+            reduced=_REDUCED | {"teacher_steps": 2},
+        ),
+    },
     "edm": {
         "cifar10": Preset(
             _CIFAR

@@ -12,6 +12,10 @@ from typing import Any, TypeVar
 from ornstein.core.errors import UsageError, suggest, unknown
 
 MODULES = (
+    "ornstein.recipes.guidance.autoguidance",
+    "ornstein.recipes.guidance.classifier_free",
+    "ornstein.recipes.guidance.classifier_guidance",
+    "ornstein.recipes.guidance.low_density",
     "ornstein.recipes.images.analog_bits",
     "ornstein.recipes.images.blur_diffusion",
     "ornstein.recipes.images.consistency_improved",
@@ -19,17 +23,24 @@ MODULES = (
     "ornstein.recipes.images.d3pm",
     "ornstein.recipes.images.ddim",
     "ornstein.recipes.images.ddpm",
+    "ornstein.recipes.images.deis",
     "ornstein.recipes.images.dit",
+    "ornstein.recipes.images.dpm_solver",
     "ornstein.recipes.images.edm",
+    "ornstein.recipes.images.edm2",
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.heavy_tailed_dsm",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
+    "ornstein.recipes.images.progressive_distillation",
+    "ornstein.recipes.images.pndm",
     "ornstein.recipes.images.rectified_flow",
     "ornstein.recipes.images.shortcut",
     "ornstein.recipes.images.improved_ddpm",
     "ornstein.recipes.images.likelihood_weighting",
     "ornstein.recipes.images.loss_weighting",
+    "ornstein.recipes.images.unipc",
+    "ornstein.recipes.images.vdm",
     "ornstein.recipes.images.zero_terminal_snr",
 )
 """Every module that registers a recipe: one line per system."""

@@ -69,7 +69,8 @@ class DPMSolver2(SingleStep):
         change = p.eps(x_u, u, self.denoiser(x_u, u, cond).mean) - p.eps(x_t, t, x_0)
         h = (p.log_snr(s) - p.log_snr(t)) / 2
         (weight,) = cast(x_t, p.sigma(s) * torch.expm1(h) / (2 * self._part(t, s, u)))
-        return exponential_euler(p, x_t, t, s, x_0) - weight * change
+        x_s: Tensor = exponential_euler(p, x_t, t, s, x_0) - weight * change
+        return x_s
 
 
 @final
@@ -95,7 +96,8 @@ class DPMSolver3(SingleStep):
         x_v = exponential_euler(p, x_t, t, v, x_0) - weight * (eps_u - eps_t)
         eps_v = p.eps(x_v, v, self.denoiser(x_v, v, cond).mean)
         (weight,) = cast(x_t, p.sigma(s) / r_2 * (torch.expm1(h) / h - 1))
-        return exponential_euler(p, x_t, t, s, x_0) - weight * (eps_v - eps_t)
+        x_s: Tensor = exponential_euler(p, x_t, t, s, x_0) - weight * (eps_v - eps_t)
+        return x_s
 
 
 @final

@@ -7,6 +7,7 @@ person made is as good.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from ornstein.core.errors import CapabilityError, UsageError, unknown
 from ornstein.processes.base import Affine, Process
+from ornstein.samplers.levels import coordinates
+
+_IN_TIME = ("uniform", "quadratic", "beta", "sgm_uniform")
 
 Grid = Callable[[Process, int, float | None, float | None], Tensor]
 
@@ -53,7 +57,9 @@ def trailing(process: Process, steps: int, t_max: float | None = None, t_min: fl
 def quadratic(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
     """Equal steps in sqrt(t): DDIM's quadratic subsequence, denser near the data."""
     high, low = _ends(process, steps, t_max, t_min)
-    return _close(torch.linspace(high**0.5, low**0.5, steps, dtype=torch.float64) ** 2)
+    times = torch.linspace(high**0.5, low**0.5, steps, dtype=torch.float64) ** 2
+    times[0] = high  # exactly, against rounding in the square
+    return _close(times)
 
 
 def _levels(
@@ -64,6 +70,11 @@ def _levels(
     if not isinstance(process, Affine):
         raise CapabilityError(
             f"this grid is spaced in noise levels and needs an Affine process; {type(process).__name__} is not"
+        )
+    if shape := coordinates(process):
+        raise CapabilityError(
+            f"this grid is spaced in noise levels, of which {type(process).__name__} has one for each coordinate "
+            f"{list(shape)}: no single time belongs to a level; take a grid in t: {', '.join(_IN_TIME)}"
         )
     finite = torch.tensor([high, min(high, 0.999), low], dtype=torch.float64)
     level = -process.log_snr(finite) / 2
@@ -100,7 +111,74 @@ def even(process: Process, steps: int, t_max: float | None = None, t_min: float 
 
 def even_karras(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
     """The same on Karras's spacing: the levels of :func:`karras` at ``steps + 1`` evaluations, the last replaced by 0."""
+    _ends(process, steps, t_max, t_min)
     return _close(karras(process, steps + 1, t_max, t_min)[:steps])
+
+
+def cosine(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    r"""Equal steps in the angle arctan(sigma/alpha): uniform times of the cosine schedule, on any process.
+
+    Nichol & Dhariwal 2021, 2102.09672, eq. 17. Sabour et al. 2024, 2404.14507, derive it as optimal for Gaussian data
+    ("KL optimal").
+    """
+    affine, high, top, low = _levels(process, steps, t_max, t_min)
+    a, b = torch.tensor([top, low], dtype=torch.float64).exp().atan().tolist()
+    return _from_levels(affine, torch.linspace(a, b, steps, dtype=torch.float64).tan().log(), high)
+
+
+def sgm_uniform(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Equal steps in t that stop one step above t_min, then 0: "SGM uniform", the "trailing" steps of diffusers."""
+    high, low = _ends(process, steps, t_max, t_min)
+    return _close(torch.linspace(high, low, steps + 1, dtype=torch.float64)[:-1])
+
+
+def _beta_cdf(x: Tensor, a: float) -> Tensor:
+    """The distribution function of Beta(a, a) for x <= 1/2, by its power series (which then halves with every term)."""
+    # int_0^x u^{a-1} (1 - u)^{a-1} du = x^a sum_n c_n x^n/(a + n), c_n = prod_{m<=n} (m - a)/m.
+    total, term = torch.full_like(x, 1 / a), torch.ones_like(x)
+    for n in range(1, 60):
+        term = term * x * (n - a) / n
+        total = total + term / (a + n)
+    norm = math.exp(2 * math.lgamma(a) - math.lgamma(2 * a))
+    return x**a * total / norm
+
+
+def beta(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Quantiles of Beta(0.6, 0.6) in t: dense at both ends. Lee et al. 2024, 2407.12173."""
+    high, low = _ends(process, steps, t_max, t_min)
+    wanted = torch.linspace(1, 0, steps, dtype=torch.float64)
+    tail = torch.minimum(wanted, 1 - wanted)
+    below, above = torch.zeros_like(tail), torch.full_like(tail, 0.5)
+    for _ in range(60):  # bisection, to the last bit
+        middle = (below + above) / 2
+        less = _beta_cdf(middle, 0.6) < tail
+        below, above = torch.where(less, middle, below), torch.where(less, above, middle)
+    quantile = torch.where(wanted > 0.5, 1 - above, above)
+    times = low + (high - low) * quantile
+    times[-1], times[0] = low, high  # exactly; one step is at the start
+    return _close(times)
+
+
+_ALIGNED = (4.382, 3.927, 3.573, 3.099, 2.293, 1.520, 0.770, -0.077, -1.108, -2.606, -6.215)
+"""log(sigma/alpha) of ten steps, measured on the bundled Fashion-MNIST model by ``benchmarks/align_steps.py``."""
+
+
+def align_your_steps(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """Levels aligned to the bundled model, so that steps share the error; between them, and for more steps, log-linear.
+
+    After Sabour et al. 2024, 2404.14507, who use their tables so. A process that goes further stretches the outer steps.
+    """
+    affine, high, top, low = _levels(process, steps, t_max, t_min)
+    table = torch.tensor(_ALIGNED, dtype=torch.float64)
+    table[0], table[-1] = max(top, _ALIGNED[0]), min(low, _ALIGNED[-1])
+
+    def position(level: float) -> float:
+        i = int((table > level).sum().clamp(1, len(table) - 1))
+        return i - 1 + float((table[i - 1] - level) / (table[i - 1] - table[i]))
+
+    at = torch.linspace(position(top), position(low), steps, dtype=torch.float64)
+    i = at.long().clamp(max=len(table) - 2)
+    return _from_levels(affine, table[i] + (at - i) * (table[i + 1] - table[i]), high)
 
 
 GRIDS: dict[str, Grid] = {
@@ -109,9 +187,16 @@ GRIDS: dict[str, Grid] = {
     "quadratic": quadratic,
     "log_snr": log_snr,
     "karras": karras,
+    "exponential": log_snr,
+    "cosine": cosine,
+    "kl_optimal": cosine,
+    "beta": beta,
+    "sgm_uniform": sgm_uniform,
     "even": even,
     "even_karras": even_karras,
+    "align_your_steps": align_your_steps,
 }
+"""``exponential`` (equal steps in log sigma) and ``kl_optimal`` are other names."""
 
 
 def get_grid(name: str) -> Grid:

@@ -72,22 +72,29 @@ class EDMHeun(DenoisingSampler):
             raise UsageError(f"churn must be >= 0, got {churn}")
         if churn > 0 and (steps is None or steps < 1):
             raise UsageError("churn is spread over the steps: give steps, the number of steps in the grid")
+        if not 0 <= s_min <= s_max:
+            raise UsageError(f"churn needs 0 <= s_min <= s_max, got {s_min} and {s_max}")
+        if s_noise < 0:
+            raise UsageError(f"s_noise must be >= 0, got {s_noise}")
         self.churn, self.steps, self.s_min, self.s_max, self.s_noise = churn, steps, s_min, s_max, s_noise
 
     def _churn(self, x_t: Tensor, t: Tensor, rng: Random) -> tuple[Tensor, Tensor]:
         p = self.process
         assert self.steps is not None
         sigma = p.sigma(t) / p.alpha(t)
+        seen = torch.isfinite(sigma)  # where there is no signal there is no more noise to add
+        sigma = torch.where(seen, sigma, torch.ones_like(sigma))
         gamma = torch.where(
-            (sigma >= self.s_min) & (sigma <= self.s_max), min(self.churn / self.steps, math.sqrt(2) - 1), 0.0
+            seen & (sigma >= self.s_min) & (sigma <= self.s_max), min(self.churn / self.steps, math.sqrt(2) - 1), 0.0
         )
         # Never beyond the noisiest level that the process has.
         top = torch.tensor(p.t_max, dtype=torch.float64, device=x_t.device)
         up = p.time(-2 * (sigma * (1 + gamma)).log()).clamp(max=top)
-        up = torch.maximum(up, t)
+        up = torch.where(seen, torch.maximum(up, t), t)
         alpha_up, sigma_up = p.alpha(up), p.sigma(up) / p.alpha(up)
         add = (sigma_up**2 - sigma**2).clamp_min(0).sqrt() * self.s_noise * alpha_up
-        a, b = cast(x_t, alpha_up / p.alpha(t), add)
+        keep = torch.where(seen, alpha_up / p.alpha(t).clamp_min(1e-300), torch.ones_like(sigma))
+        a, b = cast(x_t, keep, torch.where(seen, add, torch.zeros_like(add)))
         return a * x_t + b * rng.normal_like(x_t), up
 
     def step(

@@ -48,3 +48,10 @@ def noised(process: Affine, x_s: Tensor, s: Tensor, t: Tensor, z: Tensor) -> Ten
     std = process.sigma(t) * (-torch.expm1((process.log_snr(t) - process.log_snr(s)).clamp(max=0))).sqrt()
     a, b = cast(x_s, process.alpha(t) / process.alpha(s), std)
     return a * x_s + b * z
+
+
+def start_with_signal(process: Affine) -> float:
+    """Just below t = 1 where the signal vanishes there (flow matching), else the process's own start."""
+    if bool((process.alpha(torch.tensor(process.t_max, dtype=torch.float64)) == 0).any()):
+        return 0.999
+    return float(process.t_max)

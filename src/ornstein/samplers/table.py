@@ -13,9 +13,18 @@ from torch import Tensor
 from ornstein.core.errors import UsageError, suggest, unknown
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.samplers.adams import DEIS, LMS
+from ornstein.samplers.adaptive_rk import AdaptiveRK
+from ornstein.samplers.adaptive_sde import AdaptiveSDE
 from ornstein.samplers.ancestral import Ancestral
+from ornstein.samplers.ancestral_second_order import DPM2Ancestral, DPMPP2SAncestral
+from ornstein.samplers.annealed_langevin import AnnealedLangevin
 from ornstein.samplers.base import DenoisingSampler
+from ornstein.samplers.consistency import TCD, Consistency
+from ornstein.samplers.consistent_annealed import ConsistentAnnealed
 from ornstein.samplers.ddim import DDIM
+from ornstein.samplers.ddim_inversion import DDIMInversion
+from ornstein.samplers.dpm_adaptive import DPMAdaptive
+from ornstein.samplers.dpm_sde import DPMPP2MSDE, DPMPP3MSDE, DPMPPSDE
 from ornstein.samplers.dpm_single import DPMSolver2, DPMSolver3, DPMSolverPP2S
 from ornstein.samplers.dpm_solver import DPMSolverPP2M
 from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
@@ -25,9 +34,14 @@ from ornstein.samplers.flow_map import FlowMap
 from ornstein.samplers.flow_sde import FlowSDE
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
+from ornstein.samplers.paradigms import ParaDiGMS
 from ornstein.samplers.pndm import IPNDM, PNDM
+from ornstein.samplers.predictor_corrector import PredictorCorrector
 from ornstein.samplers.renoise import Renoise
+from ornstein.samplers.restart import Restart
+from ornstein.samplers.reverse_diffusion import ReverseDiffusion
 from ornstein.samplers.runge_kutta import RK4, Midpoint
+from ornstein.samplers.sa_solver import SASolver
 from ornstein.samplers.score_annealing import ScoreAnnealing
 from ornstein.samplers.self_conditioned import SelfConditioned
 from ornstein.samplers.unipc import UniPC
@@ -52,8 +66,29 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "dpmpp_3m": DPMSolverPP3M,
     "unipc": UniPC,
     "flow_sde": FlowSDE,
+    "adaptive_rk": AdaptiveRK,
+    "dpm_adaptive": DPMAdaptive,
+    "paradigms": ParaDiGMS,
+    "reverse_diffusion": ReverseDiffusion,
+    "predictor_corrector": PredictorCorrector,
+    "annealed_langevin": AnnealedLangevin,
+    "consistent_annealed": ConsistentAnnealed,
+    "dpmpp_2s_ancestral": DPMPP2SAncestral,
+    "dpm_2_ancestral": DPM2Ancestral,
+    "dpmpp_sde": DPMPPSDE,
+    "dpmpp_2m_sde": DPMPP2MSDE,
+    "dpmpp_3m_sde": DPMPP3MSDE,
+    "sa_solver": SASolver,
+    "restart": Restart,
+    "adaptive_sde": AdaptiveSDE,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""
+
+ASCENDING: dict[str, type[DenoisingSampler]] = {"ddim_inversion": DDIMInversion}
+"""Those that go from data to noise: found by name, but no way to draw samples."""
+
+DISTILLED: dict[str, type[DenoisingSampler]] = {"lcm": Consistency, "tcd": TCD}
+"""Those for distilled models, whose answer is the end of the flow and not E[x_0 | x_t]."""
 
 LEARNED: dict[str, type[DenoisingSampler]] = {
     "flow_map": FlowMap,
@@ -79,7 +114,95 @@ _ALIASES: dict[str, str] = {
     "em": "euler_maruyama",
     "euler maruyama": "euler_maruyama",
     "eulermaruyama": "euler_maruyama",
+    "ddim inverse": "ddim_inversion",
+    "ddiminversescheduler": "ddim_inversion",
+    "sample euler": "ddim",
+    "k euler": "ddim",
+    "eulerdiscretescheduler": "ddim",
+    "edmeulerscheduler": "ddim",
+    "dpm solver 1": "ddim",
+    "sample heun": "edm_heun",
+    "k heun": "edm_heun",
+    "pndmscheduler": "pndm",
+    "ipndmscheduler": "ipndm",
+    "ipndm v": "lms",
+    "lmsdiscretescheduler": "lms",
+    "k lms": "lms",
+    "sample lms": "lms",
+    "dpm2": "dpm_solver_2",
+    "dpm 2": "dpm_solver_2",
+    "k dpm 2": "dpm_solver_2",
+    "sample dpm 2": "dpm_solver_2",
+    "kdpm2": "dpm_solver_2",
+    "kdpm2discretescheduler": "dpm_solver_2",
+    "dpm fast": "dpm_solver_3",
+    "dpm++ 2s": "dpmpp_2s",
+    "dpmsolver++ 2s": "dpmpp_2s",
+    "dpmsolversinglestep": "dpmpp_2s",
+    "dpmsolversinglestepscheduler": "dpmpp_2s",
+    "dpm++ 3m": "dpmpp_3m",
+    "dpmsolver++ 3m": "dpmpp_3m",
+    "dpm adaptive": "dpm_adaptive",
+    "sample dpm adaptive": "dpm_adaptive",
+    "uni pc": "unipc",
+    "unipcmultistepscheduler": "unipc",
+    "sample dpmpp 2m": "dpmpp_2m",
+    "edmdpmsolvermultistepscheduler": "dpmpp_2m",
+    "rk45": "adaptive_rk",
+    "dopri5": "adaptive_rk",
+    "deismultistepscheduler": "deis",
+    "ddimparallelscheduler": "paradigms",
+    "consistency": "lcm",
+    "lcmscheduler": "lcm",
+    "cmstochasticiterativescheduler": "lcm",
+    "tcdscheduler": "tcd",
+    "dpm++ sde": "dpmpp_sde",
+    "dpmpp sde gpu": "dpmpp_sde",
+    "dpmsolversdescheduler": "dpmpp_sde",
+    "dpm++ 2m sde": "dpmpp_2m_sde",
+    "dpmpp 2m sde gpu": "dpmpp_2m_sde",
+    "sde dpmsolver++": "dpmpp_2m_sde",
+    "dpm++ 3m sde": "dpmpp_3m_sde",
+    "dpmpp 3m sde gpu": "dpmpp_3m_sde",
+    "dpm++ 2s a": "dpmpp_2s_ancestral",
+    "dpm++ 2s ancestral": "dpmpp_2s_ancestral",
+    "dpm2 a": "dpm_2_ancestral",
+    "dpm2 ancestral": "dpm_2_ancestral",
+    "kdpm2ancestraldiscretescheduler": "dpm_2_ancestral",
+    "sasolverscheduler": "sa_solver",
+    "scoresdevescheduler": "predictor_corrector",
+    "pc": "predictor_corrector",
+    "ncsn": "annealed_langevin",
+    "ncsnv2": "annealed_langevin",
+    "ald": "annealed_langevin",
+    "cas": "consistent_annealed",
+    "gotta go fast": "adaptive_sde",
 }
+
+_WITH_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "plms": ("pndm", {"start": "heun"}),
+    "uni pc bh1": ("unipc", {"variant": "bh1"}),
+    "uni pc bh2": ("unipc", {"variant": "bh2"}),
+    "deis tab": ("deis", {"variant": "tab"}),
+    "deis rhoab": ("deis", {"variant": "rhoab"}),
+    "euler a": ("ddim", {"eta": 1.0}),
+    "euler ancestral": ("ddim", {"eta": 1.0}),
+    "eulerancestraldiscretescheduler": ("ddim", {"eta": 1.0}),
+    "dpm++ 2m sde heun": ("dpmpp_2m_sde", {"solver": "heun"}),
+    "dpmpp 2m sde heun": ("dpmpp_2m_sde", {"solver": "heun"}),
+}
+"""Spellings that say more than the method."""
+
+_GRID_SUFFIXES = {
+    " karras": "karras",
+    " exponential": "exponential",
+    " beta": "beta",
+    " sgm uniform": "sgm_uniform",
+    " kl optimal": "kl_optimal",
+    " align your steps": "align_your_steps",
+    " ays": "align_your_steps",
+}
+"""What A1111 and ComfyUI say after a sampler's name."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +216,7 @@ class Choice:
     @property
     def kind(self) -> type[DenoisingSampler]:
         """The sampler's class."""
-        return {**SAMPLERS, **LEARNED}[self.name]
+        return (SAMPLERS | ASCENDING | DISTILLED | LEARNED)[self.name]
 
     def __call__(self, denoiser: Denoiser) -> DenoisingSampler:
         return self.kind(denoiser, **dict(self.options))
@@ -115,17 +238,19 @@ def get(name: str, *, grid: str | None = None, options: Mapping[str, Any] | None
         UsageError: the name, the grid or an option is unknown (the nearest known one is named).
     """
     key = re.sub(r"[\s_-]+", " ", name.strip().lower())
-    if key.endswith(" karras"):
-        key, grid = key.removesuffix(" karras"), grid or "karras"
-    table = {**SAMPLERS, **LEARNED}
-    known = {re.sub(r"_", " ", n): n for n in table} | _ALIASES
-    if key not in known:
-        raise unknown("sampler", name, table)
+    for suffix, its_grid in _GRID_SUFFIXES.items():
+        if key.endswith(suffix):
+            key, grid = key.removesuffix(suffix), grid or its_grid
+    kinds = SAMPLERS | ASCENDING | DISTILLED | LEARNED
+    known = {re.sub(r"_", " ", n): n for n in kinds} | _ALIASES
+    own, preset = _WITH_OPTIONS.get(key, (known.get(key), {}))
+    if own is None:
+        raise unknown("sampler", name, kinds)
     if grid is not None:
         get_grid(grid)
-    own = known[key]
-    allowed = [p for p in signature(table[own].__init__).parameters if p not in ("self", "denoiser")]
-    for option in options or {}:
+    options = preset | dict(options or {})
+    allowed = [p for p in signature(kinds[own].__init__).parameters if p not in ("self", "denoiser")]
+    for option in options:
         if option not in allowed:
             raise UsageError(f"sampler '{own}' has no option '{option}': {suggest(option, allowed)}")
-    return Choice(own, grid, tuple(sorted((options or {}).items())))
+    return Choice(own, grid, tuple(sorted(options.items())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -40,15 +41,16 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
     """
     model.to(engine.device).train()
     session = Session(model, engine)
-    clear_failure(engine.run)
+    writer = session.ranks.main
+    clear_failure(engine.run if writer else None)
     loss, reason = math.nan, "steps"
     with Stop().installed() as stop, closing(session), prepared(model, engine):
-        for callback in engine.callbacks:
+        for callback in engine.callbacks if writer else ():
             callback.on_start(session.step, session.seen)
         for index, stage in enumerate(stages):
             if index < session.stage:
                 continue
-            players = [Player(update, engine) for update in stage.updates]
+            players = [Player(update, engine, session.ranks) for update in stage.updates]
             session.enter(index, players, stage.data)
             if session.step - session.stage_start >= stage.steps:
                 continue
@@ -72,7 +74,7 @@ def _train(stage: Stage, players: Sequence[Player], session: Session, engine: En
         try:
             done = _step(batch, players, session, engine, number) or done
         except Diverged as e:
-            note_failure(engine.run, session.step + 1, str(e))
+            note_failure(engine.run if session.ranks.main else None, session.step + 1, str(e))
             raise OrnsteinError(
                 f"{e} at step {session.step + 1} of stage '{stage.name}'; training stopped before the "
                 f"update. Last good checkpoint: {last_good(engine.run)}. Lower the learning rate, or look for outliers "
@@ -94,16 +96,12 @@ def _train(stage: Stage, players: Sequence[Player], session: Session, engine: En
         )
         if session.step % engine.log_every == 0 or number == stage.steps:
             session.record()
-        reason = _told(engine, progress)
-        if stop.asked:
-            reason = stop.asked
-        elif number >= stage.steps:
-            reason = "steps"
-        elif over:
-            reason = over
+        told = _told(engine, progress) if session.ranks.main else None
+        reason = _reason(session, stop, told, over, number >= stage.steps)
+        due = now - session.saved >= engine.save_every_seconds
         if session.tracker is not None and session.tracker.due(session.step, reason is not None):
             session.snapshot()
-        if reason or now - session.saved >= engine.save_every_seconds:
+        if reason or session.ranks.highest([due], engine.device)[0]:
             session.save(players, stage.data, ending=reason is not None)
         if reason:
             return done.loss, reason
@@ -135,10 +133,10 @@ def _step(
             session.noise.add(*done.small, done.norm**2, len(batch))
     if done is not None and len(players) > 1:
         meters.add("loss", done.loss)
-    session.step, session.seen = session.step + 1, session.seen + len(batch)
-    session.ema.update(len(batch), session.seen)
+    session.step, session.seen = session.step + 1, session.seen + len(batch) * session.ranks.world
+    session.ema.update(len(batch) * session.ranks.world, session.seen)
     if session.tracker is not None:
-        session.tracker.update(len(batch), session.seen)
+        session.tracker.update(len(batch) * session.ranks.world, session.seen)
     return done
 
 
@@ -148,3 +146,15 @@ def _told(engine: Engine, progress: Progress) -> str | None:
         engine.on_step(progress)
     reasons = [callback.on_step(progress) for callback in engine.callbacks]
     return next((r for r in reasons if r), None)
+
+
+def _reason(session: Session, stop: Stop, told: str | None, over: str | None, steps: bool) -> str | None:
+    """Why this step is the last, if it is. What ends one process ends all: a signal before the steps before a budget."""
+    wants = session.ranks.highest([stop.number, steps, over is not None, told is not None], session.engine.device)
+    if wants[0]:
+        return signal.Signals(wants[0]).name
+    if wants[1]:
+        return "steps"
+    if wants[2]:
+        return over or "minutes"  # another's clock is ahead of this one's
+    return (told or "a callback") if wants[3] else None

@@ -14,10 +14,12 @@ from torch import Tensor
 from ornstein.core.batch import Batch
 from ornstein.core.errors import OrnsteinError
 from ornstein.core.rng import Random
+from ornstein.training.distributed import Ranks
 from ornstein.training.engine import Engine
 from ornstein.training.stage import Update
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+ALONE = Ranks()
 FLOOR = 1.0
 """Scaled gradients that overflow at no more than this would overflow without scaling: the scale is not to blame."""
 
@@ -44,8 +46,8 @@ class Outcome:
 class Player:
     """An update with its optimiser and its loss scale."""
 
-    def __init__(self, update: Update, engine: Engine):
-        self.update = update
+    def __init__(self, update: Update, engine: Engine, ranks: Ranks = ALONE):
+        self.update, self.ranks, self.device = update, ranks, engine.device
         self.optimizer = update.optimizer.build(update.params)
         self.kind = torch.device(engine.device).type
         self.autocast = DTYPES[engine.autocast] if engine.autocast is not None else None
@@ -70,7 +72,7 @@ class Player:
             share = len(part) / total
             with self._precision():
                 loss = self.update.objective(part, rng)
-            value += share * loss.value.item()
+            value += share * self.ranks.mean(loss.value.item(), self.device)
             if not math.isfinite(value):
                 raise Diverged(f"the loss is {value}")
             self.scaler.scale(loss.value if share == 1 else loss.value * share).backward(inputs=params)
@@ -81,6 +83,7 @@ class Player:
                 levels.append(loss.levels)
             for name, amount in loss.logs.items():
                 logs[name] = logs.get(name, 0.0) + share * amount
+        self.ranks.average(p.grad for p in params if p.grad is not None)
         self.scaler.unscale_(self.optimizer)
         norm = _norm(params)
         size = float(norm)

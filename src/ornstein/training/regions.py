@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+import torch.compiler.config
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -80,9 +81,15 @@ def compiling(modules: list[nn.Module], backend: str) -> Iterator[None]:
         raise UsageError(f"unknown compiler backend '{backend}'; known: {', '.join(sorted(known))}")
     for module in modules:
         module.compile(backend=backend)
+    # Blocks of different widths share their code, and a compiler that sees it too often would give up; eight is its limit.
+    limit = getattr(torch.compiler.config, "recompile_limit", None)  # older PyTorch keeps it elsewhere
+    if limit is not None:
+        torch.compiler.config.recompile_limit = max(limit, 4 * len(modules))
     try:
         yield
     finally:
+        if limit is not None:
+            torch.compiler.config.recompile_limit = limit
         for module in modules:
             module._compiled_call_impl = None
 

@@ -23,6 +23,7 @@ from ornstein.training.checkpoint import (
     save_checkpoint,
     sweep,
 )
+from ornstein.training.distributed import Ranks
 from ornstein.training.ema import EMA
 from ornstein.training.engine import Engine
 from ornstein.training.meters import Meters
@@ -39,21 +40,24 @@ class Session:
     """One process's part of a run; new, or taken up where the latest whole checkpoint left it."""
 
     def __init__(self, model: nn.Module, engine: Engine):
-        self.model, self.engine, self.run = model, engine, engine.run
+        self.model, self.engine, self.run, self.ranks = model, engine, engine.run, Ranks.here()
         self.found, self.notes = self._find()
+        self.ranks.agree(model)
         self.ema = EMA(model, engine.ema_half_life, engine.ema_ramp)
         self.tracker = Tracker(model, engine.snapshots, self.run, engine.meta) if engine.snapshots else None
-        self.rng, self.meters, self.noise = Stream(engine.seed), Meters(), NoiseScale()
+        self.rng = Stream(engine.seed, self.ranks.rank, self.ranks.world)
+        self.meters, self.noise = Meters(), NoiseScale()
         self.stage = self.stage_start = self.step = self.seen = 0
         self._before = 0.0
         self._data: dict[str, int] | None = None
         if self.found is None:
-            torch.manual_seed(engine.seed)  # dropout
+            torch.manual_seed(engine.seed + self.ranks.rank)  # dropout
         else:
             self._take_up(self.found)
         self.first = self.seen
         resumed = self.step if self.found else None
-        self.metrics = Metrics(self.run, resumed, engine.tensorboard) if self.run is not None else None
+        writes = self.run is not None and self.ranks.main
+        self.metrics = Metrics(self.run, resumed, engine.tensorboard) if writes and self.run is not None else None
         self.begin = self.saved = self._marked = time.monotonic()
         self._seen_at_mark = self.seen
 
@@ -61,8 +65,10 @@ class Session:
         run = self.run
         if run is None:
             return None, []
-        for folder in ("checkpoints", SNAPSHOTS):
-            sweep(run / folder)
+        if self.ranks.main:
+            for folder in ("checkpoints", SNAPSHOTS):
+                sweep(run / folder)
+        self.ranks.wait()
         if checkpoints(run) and not self.engine.resume:
             raise CheckpointError(
                 f"{run} holds a run already: pass resume=True (--resume) to go on with it, or another out"
@@ -81,7 +87,11 @@ class Session:
         self.ema.restore(found.parts["ema"])
         random = found.parts["random"]
         self.rng.restore(random["stream"])
-        torch.set_rng_state(random["torch"].to(torch.uint8))
+        own = _torch_part(self.ranks.rank)
+        if own in random:
+            torch.set_rng_state(random[own].to(torch.uint8))
+        else:  # there were fewer processes
+            torch.manual_seed(self.engine.seed + self.ranks.rank + self.step)
         if "cuda" in random and torch.device(self.engine.device).type == "cuda":
             torch.cuda.set_rng_state(random["cuda"].to(torch.uint8), self.engine.device)
         if "meters" in progress:
@@ -95,8 +105,9 @@ class Session:
                         "resume it with the widths it had, or start a new run"
                     )
                 average.restore(found.parts[name])
-            self.tracker.forget_after(self.step)
-        now, then = self.engine.numerics(), found.meta.get("numerics", {})
+            if self.ranks.main:
+                self.tracker.forget_after(self.step)
+        now, then = self._numerics(), found.meta.get("numerics", {})
         odd = [f"{k} is {now[k]}, was {then[k]}" for k in now if k in then and now[k] != then[k]]
         if odd:
             self.notes.append(f"the resumed run will not be equal to the last bit: {'; '.join(odd)}")
@@ -120,9 +131,18 @@ class Session:
         self.saved = time.monotonic()
         if self.run is None:
             return
+        states = self.ranks.gather(torch.get_rng_state())
+        try:
+            if self.ranks.main:
+                self._write(players, data, states, ending)
+        finally:
+            self.ranks.wait()
+
+    def _write(self, players: Sequence[Player], data: Data, states: Sequence[Tensor], ending: bool) -> None:
+        assert self.run is not None
         path = self.run / "checkpoints" / f"step-{self.step:07d}"
         try:
-            save_checkpoint(path, self._parts(players), self._meta(players, data))
+            save_checkpoint(path, self._parts(players, states), self._meta(players, data))
         except CheckpointError as e:
             last = checkpoints(self.run)
             line = f"{e}; the newest is {last[-1].name if last else 'none'}"
@@ -143,6 +163,8 @@ class Session:
     def snapshot(self) -> None:
         """Store the power-function averages; a full disk costs the snapshot, not the run."""
         assert self.tracker is not None
+        if not self.ranks.main:
+            return
         try:
             self.tracker.store(self.step, self.seen)
         except CheckpointError as e:
@@ -168,8 +190,11 @@ class Session:
         if self.metrics is not None:
             self.metrics.close()
 
-    def _parts(self, players: Sequence[Player]) -> dict[str, dict[str, Tensor]]:
-        random = {"stream": self.rng.state(), "torch": torch.get_rng_state()}
+    def _numerics(self) -> dict[str, Any]:
+        return self.engine.numerics() | {"processes": self.ranks.world}
+
+    def _parts(self, players: Sequence[Player], states: Sequence[Tensor]) -> dict[str, dict[str, Tensor]]:
+        random = {"stream": self.rng.state(), **{_torch_part(i): state for i, state in enumerate(states)}}
         if torch.device(self.engine.device).type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.engine.device)
         averages = self.tracker.averages if self.tracker is not None else {}
@@ -197,9 +222,14 @@ class Session:
             "progress": progress,
             "optimizer": [p.optimizer.state_dict()["param_groups"] for p in players],
             "scaler": [p.scaler.state_dict() for p in players],
-            "numerics": self.engine.numerics(),
+            "numerics": self._numerics(),
             "torch": torch.__version__,
         }
+
+
+def _torch_part(rank: int) -> str:
+    """Where the state of a process's global generator is kept."""
+    return f"torch.{rank}" if rank else "torch"
 
 
 @contextmanager

@@ -13,11 +13,12 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked: str | None = None
+        self.number = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.asked is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.asked = signal.Signals(number).name
+        self.asked, self.number = signal.Signals(number).name, number
 
     @contextmanager
     def installed(self) -> Iterator[Stop]:

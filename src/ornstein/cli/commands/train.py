@@ -97,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     chosen: dict[str, Any] = dict(settings(args.set))
     from ornstein.cli.device import require_device
     from ornstein.recipes import house, presets, registry
+    from ornstein.training.distributed import joined
 
     registry.card(args.recipe)
     if args.preset is not None:
@@ -105,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     out: Path = args.out or default_out(args.recipe, args.data)
     require_folder(out.parent)
     log = out / "log.txt"
-    with Progress(f"training {args.recipe}", log=log) as bar:
+    with joined(args.device) as (ranks, device), Progress(f"training {args.recipe}", log=log) as bar:
         system, result = house.train(
             args.recipe,
             data=args.data,
@@ -124,13 +125,16 @@ def run(args: argparse.Namespace) -> int:
             captions=args.captions,
             resume=args.resume,
             strict=args.strict,
-            device=args.device,
+            device=device,
             on_step=lambda p: bar.update(p.fraction, f"loss {p.loss:.3f}, {p.images_per_second:.0f} images/s"),
             on_save=lambda system, step: strip(system, out / "samples" / f"step-{step:07d}.png"),
         )
+    stopped = result.reason not in ("steps", "minutes", "kimg")
+    code = 128 + signal.Signals[result.reason].value if stopped else 0
+    if not ranks.main:  # one of those that torchrun started speaks for all
+        return code
     for note in result.notes:
         say(f"warning: {note}")
-    stopped = result.reason not in ("steps", "minutes", "kimg")
     about = {
         "run": str(out),
         "recipe": args.recipe,
@@ -151,7 +155,7 @@ def run(args: argparse.Namespace) -> int:
     if stopped:
         say(f"stopped ({result.reason}) and saved; go on with:\n  {about['resume']}")
     emit(args, about, f"{head}\nrun: {out}\nnext: ornstein sample {shlex.quote(str(out))} -n 64")
-    return 128 + signal.Signals[result.reason].value if stopped else 0
+    return code
 
 
 def default_out(recipe: str, data: str) -> Path:

@@ -95,10 +95,17 @@ class NetworkConfig(ImageConfig):
     decay_steps: int = 2000
     warmup: int = 100
 
-    def network(self, bandwidth: float = 1 / 250, further: tuple[Condition, ...] = (), outputs: int = 1) -> nn.Module:
+    def network(
+        self,
+        bandwidth: float = 1 / 250,
+        further: tuple[Condition, ...] = (),
+        outputs: int = 1,
+        inputs: int = 1,
+    ) -> nn.Module:
         """The network, untrained; ``bandwidth`` suits the range of the time that it is told, here 1000 t.
 
-        ``outputs`` is how many numbers it gives per value of the image: 2 where it predicts a variance as well.
+        ``outputs`` is how many numbers it gives per value of the image: 2 where it predicts a variance as well; ``inputs``
+        how many it reads, where features are added to the image.
         ``further`` conditions are those that the recipe itself supplies, beside the classes and captions of the data.
         """
         conditions: tuple[Condition, ...] = ()
@@ -109,13 +116,13 @@ class NetworkConfig(ImageConfig):
         conditions += further
         if self.architecture != "mp_unet":
             return getattr(presets, self.architecture)(
-                channels=self.channels,
+                channels=inputs * self.channels,
                 out_channels=outputs * self.channels,
                 conditions=conditions,
                 dropout=self.dropout,
             )
         return MPUNet(
-            channels=self.channels,
+            channels=inputs * self.channels,
             out_channels=outputs * self.channels,
             widths=self.widths,
             blocks=self.blocks,

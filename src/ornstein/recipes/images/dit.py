@@ -13,7 +13,7 @@ from ornstein.core.errors import UsageError
 from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.denoisers.parametrizations import Eps, LearnedRange
 from ornstein.networks.dit import DiT as Transformer
-from ornstein.networks.layers.conditioning import ClassCondition
+from ornstein.networks.layers.conditioning import ClassCondition, Condition, VectorCondition
 from ornstein.objectives.hybrid import Hybrid
 from ornstein.objectives.times import DiscreteTimes
 from ornstein.processes.gaussian import VP
@@ -72,6 +72,11 @@ class DiT(ImageConfig):
 def dit(c: DiT = DiT()) -> System:
     """The DiT system."""
     process = VP(Table.linear(c.chain), t_min=1 / c.chain)
+    conditions: tuple[Condition, ...] = ()
+    if c.classes:
+        conditions += (ClassCondition("label", len(c.classes)),)
+    if c.caption_width:
+        conditions += (VectorCondition("caption", c.caption_width),)
     network = Transformer(
         channels=c.channels,
         out_channels=2 * c.channels,
@@ -79,7 +84,7 @@ def dit(c: DiT = DiT()) -> System:
         width=c.width,
         depth=c.depth,
         head=c.head,
-        conditions=(ClassCondition("label", len(c.classes)),) if c.classes else (),
+        conditions=conditions,
     )
     denoiser = Preconditioned(network, process, LearnedRange(Eps(), c.chain))
     codec = Scale()

@@ -73,7 +73,6 @@ def improved_ddpm(c: ImprovedDDPM = ImprovedDDPM()) -> System:
     times: DiscreteTimes | LossSecondMoment = DiscreteTimes(c.chain)
     if c.resample:
         times = LossSecondMoment(c.chain)
-        denoiser.add_module("loss_history", times)  # so that a resumed run goes on with the same law
 
     def objective(system: System) -> Hybrid:
         denoiser.autocast = c.autocast
@@ -94,4 +93,6 @@ def improved_ddpm(c: ImprovedDDPM = ImprovedDDPM()) -> System:
         guidance=c.guidance,
         clip=1.0,
         ema_half_life=c.ema_half_life,
+        # The history is saved, so that a resumed run goes on with the same law.
+        extra={"loss_history": times} if isinstance(times, LossSecondMoment) else {},
     )

@@ -59,6 +59,10 @@ class ExactDenoiser(Denoiser):
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Posterior:
         return self.problem.posterior(x_t, expand(t, x_t), cond)
 
+    def log_density(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
+        """log p_t(x_t), ``[B]``: what samplers that accept and reject ask for."""
+        return self.problem.marginal_log_prob(x_t, t)
+
 
 @final
 class MeanOnly(Denoiser):
