@@ -39,15 +39,10 @@ def measure(name: str, n: int, dims: int) -> dict[str, object]:
         metric(a, b)
     seconds, used = time.perf_counter() - begin, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    threads = torch.get_num_threads()
     return {
-        "metric": name,
-        "n": n,
-        "dims": dims,
-        "threads": threads,
-        "seconds": round(seconds, 1),
-        "peak_mb": round(peak),
-    }
+        "metric": name, "n": n, "dims": dims, "threads": torch.get_num_threads(), "seconds": round(seconds, 1),
+        "cpu_seconds": round(used, 1), "peak_mb": round(peak),
+    }  # fmt: skip
 
 
 def main() -> None:

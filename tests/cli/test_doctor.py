@@ -17,7 +17,7 @@ Call = Callable[..., Outcome]
 def test_data(ornstein: Call, squares: Path, tmp_path: Path) -> None:
     done = ornstein("doctor", squares)
     assert done.code == 0
-    assert "ok       labels: 2 classes of 20 to 20 images" in done.err
+    assert "ok       labels: 2 classes of 20 to 20 samples" in done.err
     assert "5 checks, nothing found" in done.out
     np.save(tmp_path / "dark.npy", np.random.default_rng(0).integers(0, 2, (9, 1, 8, 8), dtype=np.uint8))
     done = ornstein("doctor", tmp_path / "dark.npy")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from PIL import Image
 
 from cli.shell import Outcome
+from house.tree import environment
 from ornstein.recipes.system import System
 
 Call = Callable[..., Outcome]
@@ -246,3 +250,45 @@ def test_other_channels_are_refused(ornstein: Call, finished: Path, tmp_path: Pa
     done = ornstein("evaluate", finished, "--against", tmp_path / "colour.npy")
     assert done.code == 1
     assert "has 3 channels, asked for 1" in done.err
+
+
+def test_processes_share_the_work(ornstein: Call, finished: Path, squares: Path, tmp_path: Path) -> None:
+    words = ["evaluate", finished, "--against", squares, "-n", 24, "--steps", 2, "--metrics", "kid", "--draws", 0]
+    alone = measured(ornstein(*words, "--json"))
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    code = (
+        "import sys, ornstein.evaluation.stream as s; from ornstein.cli import main; s.PART = 8; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, *map(str, words), "--json", "-o", str(tmp_path / "s.json")]
+    about = environment() | {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
+    both = [
+        subprocess.Popen(
+            command, env=about | {"RANK": str(rank)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    printed = [p.communicate(timeout=120) for p in both]
+    assert [p.returncode for p in both] == [0, 0], printed
+    assert printed[1][0] == ""  # one of them prints
+    found = json.loads(printed[0][0])
+    assert found["values"]["kid"] == pytest.approx(alone["values"]["kid"], rel=1e-4)
+    assert found["protocol"] == alone["protocol"]
+    assert json.loads((tmp_path / "s.json").read_text())["values"] == found["values"]
+
+
+def test_an_empty_folder(ornstein: Call, squares: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for words in (
+        ("evaluate", tmp_path / "empty", "--against", squares),
+        ("evaluate", squares, "--against", tmp_path / "empty"),
+    ):
+        done = ornstein(*words)
+        assert done.code == 1 and "empty" in done.err and "no pictures" in done.err

@@ -195,7 +195,7 @@ def test_torn_and_packed_shards(tmp_path: Path, cache: Path) -> None:
     data = path.read_bytes()
     last = data.rindex(b"\x89PNG")
     path.write_bytes(data[: last + 50])
-    with pytest.raises(DataError, match=r"a\.tar (ends within its member 0002\.png|cannot be read as a tar archive)"):
+    with pytest.raises(DataError, match=r"a\.tar ends within its member 0002\.png \(byte \d+ of \d+\)"):
         open_data(path, size=8)
     path.write_bytes(gzip.compress(data))
     with pytest.raises(DataError, match="it is compressed: unpack it with gunzip"):

@@ -53,6 +53,15 @@ def test_every_picture_equally_often() -> None:
         assert set(seen.values()) == {3} and len(seen) == 16
 
 
+def test_a_bucket_goes_on_where_it_was() -> None:
+    """Its batches are numbered without a gap, also from one cycle to the next."""
+    loader = BucketLoader(numbered(SIZES), 3, seed=1)
+    places = [loader.place(step) for step in range(50)]
+    for bucket in range(3):
+        numbers = [number for b, number in places if b == bucket]
+        assert numbers == list(range(len(numbers))) and len(numbers) > 8
+
+
 def test_resume_and_shares() -> None:
     def loader(rank: int = 0, world: int = 1) -> BucketLoader:
         return BucketLoader(numbered(SIZES), 4, 5, flip=True, rank=rank, world=world)

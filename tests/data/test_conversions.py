@@ -165,6 +165,10 @@ def test_verses(tmp_path: Path) -> None:
     new = [[f"It<note n='a'>or: that</note>was\u2019nt {c}.{v} ." for v in range(2)] for c in range(40)]
     module(verses.OLD, old, 3)
     module(verses.MODERN, new, 7)
+    places = dict(verses.verses(tmp_path / verses.FOLDER / verses.OLD))
+    assert (
+        places["Gen.1.1"] == "And it was so 0.0." and places["Gen.40.3"] == "And it was so 39.2." and len(places) == 120
+    )
     tables = verses.convert(tmp_path)
     assert together(tables) == 80 and len(tables["test"]) % 2 == 0  # whole chapters
     table = tables["train"]
@@ -311,9 +315,10 @@ def test_furniture(tmp_path: Path) -> None:
     half = np.abs(points).max()
     faces = np.abs(np.abs(points).max(1) - half) < 1e-3
     assert faces.all()  # every point lies on the surface
-    side = np.argmax(np.abs(points), axis=1) * 2 + (
-        np.take_along_axis(points, np.argmax(np.abs(points), 1)[:, None], 1)[:, 0] > 0
-    )
+    axis = np.abs(points).argmax(1)
+    side = 2 * axis + (points[np.arange(len(points)), axis] > 0)
+    across = np.abs(points)[np.arange(3) != axis[:, None]] / half
+    assert abs(across.mean() - 1 / 2) < 4 * np.sqrt(1 / 12 / 4096)  # and evenly within them
     count = np.bincount(side, minlength=6)
     assert ((count - 2048 / 6) ** 2 / (2048 / 6)).sum() < 25.7  # evenly over the faces: p = 1e-4, 5 degrees of freedom
 

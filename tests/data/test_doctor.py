@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ornstein.core.finding import Finding
-from ornstein.data import Images
-from ornstein.data.doctor import duplicates, empty, examine, labels, opened, values
+from ornstein.data import Arrays, Images
+from ornstein.data.doctor import constant, duplicates, empty, examine, labels, numbers, opened, values
 
 
 def noise(n: int = 40, low: int = 0, high: int = 256) -> np.ndarray:
@@ -65,13 +65,15 @@ def test_duplicates() -> None:
 
 def test_labels() -> None:
     says(labels.check(Images(noise())), "ok", "none")
-    says(labels.check(Images(noise(), np.zeros(40, int), ("a", "b"))), "warning", "1 of 2 classes have no image: b")
-    says(labels.check(Images(noise(), np.full(40, -1), ("a",))), "error", "no image has a label")
+    says(labels.check(Images(noise(), np.zeros(40, int), ("a", "b"))), "warning", "1 of 2 classes have no sample: b")
+    says(labels.check(Images(noise(), np.full(40, -1), ("a",))), "error", "no sample has a label")
     some = np.r_[np.zeros(118, int), 1, -1]
     says(labels.check(Images(noise(120), some, ("a", "b"))), "warning", "1 of 2", "fewer than 5%", ": b")
     even = np.r_[np.zeros(20, int), np.ones(19, int), -1]
     says(
-        labels.check(Images(noise(), even, ("a", "b"))), "ok", "2 classes of 19 to 20 images, 1 images without a label"
+        labels.check(Images(noise(), even, ("a", "b"))),
+        "ok",
+        "2 classes of 19 to 20 samples, 1 samples without a label",
     )
 
 
@@ -99,3 +101,45 @@ def test_what_is_not_there() -> None:
     images, finding = opened("no/such/folder")
     assert images is None
     says(finding, "error", "unknown data 'no/such/folder'")
+
+
+def series(mean: float = 0.0, std: float = 1.0) -> np.ndarray:
+    """Series of two channels."""
+    return (mean + std * np.random.default_rng(0).normal(size=(50, 2, 16))).astype(np.float32)
+
+
+def test_good_series_pass() -> None:
+    assert all(finding.good for finding in examine(Arrays(series(), name="s", of="series")))
+    assert len(list(examine(Arrays(series(), of="series")))) == 4
+
+
+@pytest.mark.parametrize("options", [{"mean": 100.0}, {"std": 30.0}, {"std": 0.01}])
+def test_series_of_another_scale(options: dict[str, float]) -> None:
+    found = numbers.check(Arrays(series(**options), of="series"))
+    mean, std = series(**options).astype(float).mean(), series(**options).astype(float).std()
+    says(found, "warning", f"mean {mean:.3g}", f"subtract {mean:.3g} and divide by {std:.3g}")
+
+
+def test_series_that_are_not_finite() -> None:
+    x = series()
+    x[30, 1, 3], x[40, 0, :2] = np.nan, np.inf
+    says(numbers.check(Arrays(x, of="series")), "error", "3 are NaN or infinite, the first in sample 30", "mend")
+
+
+def test_series_that_never_change() -> None:
+    x = series()
+    x[[4, 9]] = 0.5
+    says(constant.check(Arrays(x, of="series")), "warning", "2 of 50 series", "4, 9")
+    says(duplicates.check(Arrays(x, of="series")), "warning", "1 of 50 series repeat another (9 = 4)")
+    says(constant.check(Arrays(np.zeros((3, 1, 4), np.float32), of="series")), "error", "3 of 3")
+
+
+def test_tokens_have_no_scale() -> None:
+    assert numbers.check(Arrays(np.full((4, 9), 200, np.int64), of="tokens")).good
+
+
+def test_series_open_by_their_file(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", x=series(), kind="series")
+    table, finding = opened(tmp_path / "s.npz")
+    says(finding, "ok", "50 series of 2 x 16, no classes")
+    assert table is not None and table.kind == "series"

@@ -188,14 +188,15 @@ def test_blocks_are_shown_a_few_at_a_time() -> None:
     """Every epoch shows every sample once; each window of two blocks is shown before the next is begun."""
     order = Order(20, seed=1, stream=0, blocks=(3, 5, 2, 4, 6), window=2)
     block = np.repeat(np.arange(5), (3, 5, 2, 4, 6))
-    seen = set()
+    seen, runs = set(), []
     for epoch in range(50):
         rows = order.rows(20 * epoch, 20)
         assert sorted(rows) == list(range(20))
         turns = [set(part) for part in np.split(block[rows], np.flatnonzero(np.diff(_window_of(block[rows]))) + 1)]
         assert sorted(len(turn) for turn in turns) == [1, 2, 2]
         seen.add(tuple(rows))
-    assert len(seen) == 50
+        runs.append(1 + np.count_nonzero(np.diff(block[rows])))
+    assert len(seen) == 50 and np.mean(runs) > 7  # the blocks of a window are mixed; one after another they would be 5
     assert np.array_equal(
         order.rows(13, 30), np.concatenate([order.rows(13, 7), order.rows(20, 20), order.rows(40, 3)])
     )

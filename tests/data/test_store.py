@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ornstein.core.errors import DataError
-from ornstein.data import Arrays, Captions, Images, open_store, save_store, verify
+from ornstein.data import Arrays, Captions, Images, Loader, open_store, save_store, verify
 from ornstein.data.store import Writer
 
 
@@ -77,6 +78,29 @@ def test_another_format(tmp_path: Path) -> None:
     (folder / "meta.json").write_text(json.dumps(meta | {"format": 99}))
     with pytest.raises(DataError, match="stored set of format 99, this version reads 1"):
         open_store(folder)
+
+
+def test_a_million_images_open_at_once(tmp_path: Path) -> None:
+    """Under a second and without being read: the files are holes of 3 GB, and memory does not grow by one of them."""
+    folder, shapes = tmp_path / "set", {"x": ("|u1", [1_000_000, 3, 32, 32]), "labels": ("<i8", [1_000_000])}
+    folder.mkdir()
+    arrays = {}
+    for name, (dtype, shape) in shapes.items():
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, tuple(shape))  # does not write what is not set
+        arrays[name] = {"dtype": dtype, "shape": shape, "sha256": "0" * 64}
+    meta = {"format": 1, "kind": "images", "name": "large", "source": "", "licence": "", "classes": ["a"], "rate": 0.0}
+    (folder / "meta.json").write_text(json.dumps({**meta, "alphabet": [], "arrays": arrays}))
+    before, start = resident(), time.perf_counter()
+    images = open_store(folder)
+    assert time.perf_counter() - start < 1
+    loader = Loader(images, 64, 0)
+    assert next(iter(loader)).x.shape == (64, 3, 32, 32) and len(images) == 1_000_000
+    assert resident() - before < 100  # megabytes; most is the order of an epoch
+
+
+def resident() -> float:
+    """Megabytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
 
 
 def test_no_set(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import diffusers
 import pytest
+import torch
 
 from interop.parity import difference, ours, theirs
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
@@ -50,12 +51,33 @@ VP_STATE: dict[str, list[dict[str, Any]]] = {
     ],
     "DPMSolverMultistepScheduler": [
         *grid(prediction_type=PREDICTIONS, timestep_spacing=SPACINGS, solver_order=(1, 2)),
+        {"solver_type": "heun"},
+        *grid(solver_order=(3,), timestep_spacing=SPACINGS, lower_order_final=(True, False)),
+        {"solver_order": 3, "final_sigmas_type": "sigma_min"},
+        {"euler_at_final": True, "final_sigmas_type": "sigma_min"},
         *[{**SD, **s} for s in SIGMAS[:3]],
         {**SD, "use_beta_sigmas": True, "_steps": (10, 20)},  # at 50 it tells a step twice and loses its place
         {"beta_schedule": "squaredcos_cap_v2", "lambda_min_clipped": -5.1},
         {"thresholding": True},
         {"thresholding": True, "sample_max_value": 3.0},
         {**SD, "rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "timestep_spacing": "trailing"},
+    ],
+    "PNDMScheduler": [
+        {**SD, "skip_prk_steps": True},
+        {**SD, "skip_prk_steps": True, "set_alpha_to_one": True},
+        {"skip_prk_steps": True, "steps_offset": 1, "beta_schedule": "squaredcos_cap_v2"},
+    ],
+    "DEISMultistepScheduler": [
+        *grid(prediction_type=PREDICTIONS, timestep_spacing=SPACINGS),
+        *grid(solver_order=(1, 3), lower_order_final=(True, False)),
+        *[{**SD, **s} for s in SIGMAS[:3]],
+    ],
+    "UniPCMultistepScheduler": [
+        *grid(prediction_type=PREDICTIONS, timestep_spacing=SPACINGS),
+        *grid(solver_order=(1, 2)),
+        {"solver_type": "bh1", "_to_nan": True},  # its last step to 0 divides infinities
+        *[{**SD, **s} for s in SIGMAS[:3]],
+        {"thresholding": True},
     ],
 }
 """Schedulers whose state is x_t itself."""
@@ -87,6 +109,15 @@ RATIO_STATE: dict[str, list[dict[str, Any]]] = {
         *[{**SD, **s} for s in SIGMAS],
         {"clip_sample": True},
     ],
+    "LMSDiscreteScheduler": [
+        *grid(prediction_type=PREDICTIONS, timestep_spacing=SPACINGS),
+        *[{**SD, **s} for s in SIGMAS[:3]],
+    ],
+    "KDPM2DiscreteScheduler": [
+        *grid(prediction_type=PREDICTIONS[:2], timestep_spacing=SPACINGS),
+        {**SD, "use_exponential_sigmas": True},
+    ],
+    "EDMDPMSolverMultistepScheduler": [{}, {"sigma_schedule": "exponential"}, {"solver_order": 1}],
     "EDMEulerScheduler": [{}, {"sigma_schedule": "exponential"}, {"rho": 5.0, "sigma_data": 0.3}],
     "FlowMatchEulerDiscreteScheduler": [
         {},
@@ -110,7 +141,14 @@ def _cases(table: dict[str, list[dict[str, Any]]]) -> list[Any]:
 def test_every_state_of_schedulers_in_x(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for steps in config.get("_steps", STEPS):
         reference, got = theirs(config, steps, monkeypatch), ours(config, steps)
-        assert len(reference) == len(got)
+        if config["_class_name"] == "PNDMScheduler":
+            reference = reference[1:]  # two calls make the first step
+        if config.get("_to_nan"):
+            reference, got = reference[:-1], got[:-1]
+        # A last step that repeats a level moves nothing and is not made here.
+        assert len(reference) - len(got) in (0, 1)
+        assert torch.allclose(reference[-1][1], reference[len(got) - 1][1], atol=1e-5)
+        reference = reference[: len(got)]
         worst = max(difference(b, a) for (_, a), (_, b) in zip(reference, got, strict=True))
         assert worst < TOLERANCE, f"{steps} steps: {worst:.2e}"
 
@@ -120,7 +158,7 @@ def test_every_state_of_schedulers_in_x_over_alpha(config: dict[str, Any], monke
     flow = config["_class_name"].startswith("FlowMatch")  # its state is x_t
     for steps in config.get("_steps", STEPS):
         reference, got = theirs(config, steps, monkeypatch), ours(config, steps)
-        if config["_class_name"] == "HeunDiscreteScheduler":
+        if config["_class_name"] in ("HeunDiscreteScheduler", "KDPM2DiscreteScheduler"):
             reference = reference[1::2] + reference[-1:]  # two calls make a step, but for the last
         # A last step that repeats a level moves nothing and is not made here.
         reference = reference[: len(got)]

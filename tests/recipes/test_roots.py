@@ -40,6 +40,13 @@ def build(name: str, **settings: object) -> System:
         ("likelihood-weighting", {"t_min": 0}, r"t_min must lie in \(0, 1\): the weight is infinite at 0"),
         ("likelihood-weighting", {"weighting": "uniform"}, "it needs weighting='likelihood'"),
         ("edm2", {"architecture": "ddpm_cifar10"}, "architecture must be 'mp_unet', got 'ddpm_cifar10'"),
+        ("progressive-distillation", {"teacher_steps": 12, "final_steps": 2}, "3 is odd"),
+        (
+            "progressive-distillation",
+            {"teacher_steps": 4, "final_steps": 4},
+            "final_steps times a power of two, got 4 and 4",
+        ),
+        ("progressive-distillation", {"distilling": 1}, r"distilling must lie in \(0, 1\), got 1"),
         ("vdm", {"gamma_0": 6.0}, "gamma_0 must be below gamma_1, got 6.0 and 5.0"),
         ("vdm", {"exponents": "-1"}, "exponents must be at least 0"),
         ("zero-terminal-snr", {"prediction": "eps"}, "says nothing about x_0 where no signal is left"),
@@ -153,3 +160,13 @@ def test_likelihood_weighting_puts_the_weight_in_one_place() -> None:
         assert isinstance(objective, Denoising)
         assert isinstance(objective.times, UniformLogSNR) is importance
         assert (objective.weight is likelihood) is not importance
+
+
+def test_progressive_distillation_halves_down_to_the_last_student() -> None:
+    system = build("progressive-distillation", teacher_steps=16, final_steps=2, steps=100)
+    stages = list(system.stages(None))  # type: ignore[arg-type]
+    assert [s.name for s in stages] == ["teacher", "student-8", "student-4", "student-2"]
+    assert sum(s.steps for s in stages) == 100
+    assert sorted(system.extra) == ["teacher_16", "teacher_4", "teacher_8"] and system.steps == 2
+    _, times, _ = system.prepare(None, None, None, None)
+    torch.testing.assert_close(times, torch.tensor([1.0, 0.5, 0.0]).double())

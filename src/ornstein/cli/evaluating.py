@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,21 @@ def open_pictures(what: str) -> Any:
             continue  # read_folder names and counts what cannot be read
     width, height = sizes.pop() if len(sizes) == 1 else (FOLDER_SIZE, FOLDER_SIZE)
     return read_folder(path, width if width == height else FOLDER_SIZE, exclude=exclude)[0]
+
+
+@contextmanager
+def processes() -> Iterator[bool]:
+    """Joins the others under torchrun, which share the images; whether this is the one that writes and prints."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield True
+        return
+    from torch import distributed
+
+    distributed.init_process_group("gloo")  # what is gathered are rows of numbers, on the CPU
+    try:
+        yield distributed.get_rank() == 0
+    finally:
+        distributed.destroy_process_group()
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def picture(table: Table, count: int = 64) -> Image.Image | None:
     )
     if draw is None:
         return None
-    lengths = table.conds["length"][rows] if "length" in table.conds else np.full(len(rows), table.x.shape[-1])
+    # -1: all of it counts
+    lengths = table.conds["length"][rows] if "length" in table.conds else np.full(len(rows), -1)
     return _grid([draw(x, int(n)) for x, n in zip(table.x[rows], lengths, strict=True)])
 
 
@@ -67,7 +68,7 @@ def _curves(x: np.ndarray, length: int) -> Image.Image:
     tile = Image.new("RGB", (TILE, TILE // 2), "#f4f4f4")
     draw = ImageDraw.Draw(tile)
     for channel, ink in zip(x, _INK, strict=False):
-        y = channel[: max(length, 2)].astype(np.float64)
+        y = channel[: max(length, 2) if length >= 0 else None].astype(np.float64)
         y = (y - y.min()) / max(float(y.max() - y.min()), 1e-12)
         at = np.linspace(0, len(y) - 1, min(len(y), 2 * TILE)).astype(int)
         line = [(TILE * i / (len(y) - 1), (TILE // 2 - 3) * (1 - float(y[i])) + 1) for i in at]
@@ -78,7 +79,7 @@ def _curves(x: np.ndarray, length: int) -> Image.Image:
 def _points(x: np.ndarray, length: int) -> Image.Image:
     """``[P, D]``: the first two coordinates, drawn over one another from back to front."""
     tile = Image.new("RGB", (TILE, TILE), "#f4f4f4")
-    cloud = x[: max(length, 1)] if length < len(x) and length > x.shape[1] else x
+    cloud = x[: max(length, 1) if length >= 0 else None]
     spread = max(float(np.ptp(cloud[:, :2], axis=0).max()), 1e-12)
     place = (cloud[:, :2] - cloud[:, :2].min(0)) / spread * (TILE - 8) + 4
     depth = cloud[:, 2] if cloud.shape[1] > 2 else np.zeros(len(cloud))

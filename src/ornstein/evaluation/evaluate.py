@@ -92,6 +92,7 @@ def evaluate(
         extractor,
         single={m.name: m.single for m in rows if m.single is not None},
         paired=columns,
+        about=repr(settings) if columns else "",
         partner=theirs if paired and not isinstance(theirs, Reference) else None,
         work=folder,
         on_part=_part(tell, 0.3, 0.8, "samples"),

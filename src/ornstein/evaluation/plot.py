@@ -86,14 +86,14 @@ def line_plot(lines: Sequence[Line], *, x_label: str, y_label: str, levels: Mapp
                 top, bottom = place(x, y + half)[1], place(x, max(y - half, y_0))[1]
                 out.append(f"<line x1='{px:.1f}' x2='{px:.1f}' y1='{top:.1f}' y2='{bottom:.1f}' stroke='{colour}'/>")
             out.append(_mark(mark, px, py, colour))
-        column, row = LEFT + i % 2 * (WIDTH - LEFT) / 2, HEIGHT + 18 * (i // 2) + 8
+        column, row = LEFT + i % 2 * (WIDTH - LEFT) / 2, HEIGHT + 18 * (i // 2) + 12
         out.append(_mark(mark, column + 4, row - 4, colour))
         out.append(f"<text x='{column + 16:.0f}' y='{row}'>{html.escape(line.name)}</text>")
     out.append(
         f"<text x='{(LEFT + WIDTH - RIGHT) / 2}' y='{HEIGHT - 8}' text-anchor='middle'>{html.escape(x_label)}</text>"
     )
     out.append(f"<text x='{LEFT}' y='18'>{html.escape(y_label)}</text>")
-    height = HEIGHT + 18 * -(-len(lines) // 2)
+    height = HEIGHT + 8 + 18 * -(-len(lines) // 2)
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {height}' width='{WIDTH}' height='{height}' "
         f"font-family='system-ui, sans-serif' font-size='12' fill='#39414d' role='img' aria-label='{html.escape(y_label)}'>"

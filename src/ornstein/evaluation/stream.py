@@ -37,6 +37,7 @@ def collect(
     single: Mapping[str, Single] | None = None,
     paired: Mapping[str, Pair] | None = None,
     partner: Source | None = None,
+    about: str = "",
     work: Path | None = None,
     on_part: OnPart | None = None,
 ) -> Rows:
@@ -46,6 +47,7 @@ def collect(
         name: what the images are, for messages.
         single, paired: columns by name: ``[B, C, H, W]`` uint8 (twice for ``paired``, the second from ``partner``) ->
             ``[B]``.
+        about: what the columns depend on beside their names: parts made under something else are not taken.
         work: a folder where finished parts are kept; parts of the same source and extractor found there are not redone.
         on_part: told after each part how many images are done, of how many.
 
@@ -58,7 +60,7 @@ def collect(
     if total == 0:
         raise DataError(f"no {name} to measure")
     single, paired = single or {}, paired or {}
-    key = _key(source, extractor, [*single, *paired], partner) if work is not None else ""
+    key = _key(source, extractor, [*single, *paired, about], partner) if work is not None else ""
     rank, world = ranks()
     mine: dict[int, Rows] = {}
     numbers = range(rank, -(-total // PART), world)

@@ -11,8 +11,9 @@ from ornstein.core import cond as conditions
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.distributions import Dirac, Posterior
 from ornstein.core.errors import UsageError
-from ornstein.core.shapes import cast, expand
+from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.guidance.rescale import rescaled
 from ornstein.processes.base import Affine
 
 PREFIX = "negative_"
@@ -52,10 +53,5 @@ class NegativeCFG(Denoiser):
         u, c = both.chunk(2)
         x_0 = u + self.scale * (c - u)
         if self.rescale:
-            eps, eps_c = self.process.eps(x_t, t, x_0), self.process.eps(x_t, t, c)
-            rest = list(range(1, x_t.ndim))
-            ratio = eps_c.std(dim=rest, keepdim=True) / eps.std(dim=rest, keepdim=True)
-            eps = eps * (self.rescale * ratio + 1 - self.rescale)
-            a, b = cast(x_t, 1 / self.process.alpha(t), self.process.sigma(t) / self.process.alpha(t))
-            x_0 = a * x_t - b * eps
+            x_0 = rescaled(self.process, x_t, t, x_0, c, self.rescale)
         return Dirac(x_0)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError, unknown
+from ornstein.core.perturb import Perturbable, Perturbation
 from ornstein.networks.layers.attention import attend, check_head
 from ornstein.networks.layers.conditioning import Condition, Conditioning, Text
 from ornstein.networks.layers.embedding import Embedding, NoiseEmbedding
@@ -34,7 +35,7 @@ def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
 
 
 @final
-class DiTBlock(nn.Module):
+class DiTBlock(nn.Module, Perturbable):
     """Attention, optional cross-attention to a text, MLP; each branch is shifted, scaled and gated by the embedding."""
 
     def __init__(self, width: int, head: int, ratio: float, cross: bool):
@@ -56,12 +57,19 @@ class DiTBlock(nn.Module):
                 nn.init.zeros_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
+    @property
+    def perturbations(self) -> tuple[Perturbation, ...]:
+        return ("identity", "skip")
+
     def forward(self, x: Tensor, emb: Tensor, mask: Tensor | None, text: Text | None) -> Tensor:
+        if self.perturbation == "skip":
+            return x
         b, n, d = x.shape
         shape = (self.heads, d // self.heads)
         shift0, scale0, gate0, shift1, scale1, gate1 = self.modulation(emb)[:, None].to(x.dtype).chunk(6, dim=-1)
         q, k, v = self.qkv(modulate(x, shift0, scale0)).reshape(b, n, 3, *shape).permute(2, 0, 3, 1, 4)
-        x = torch.addcmul(x, gate0, self.project(attend(q, k, v, mask).transpose(1, 2).reshape(b, n, d)).to(x.dtype))
+        y = v if self.perturbation == "identity" else attend(q, k, v, mask)
+        x = torch.addcmul(x, gate0, self.project(y.transpose(1, 2).reshape(b, n, d)).to(x.dtype))
         if (
             self.cross_q is not None
             and self.cross_kv is not None

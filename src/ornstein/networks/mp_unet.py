@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
+from ornstein.core.perturb import Perturbable, Perturbation
 from ornstein.networks.layers.conditioning import (
     ClassCondition,
     Condition,
@@ -49,7 +50,7 @@ RESIDUAL = 0.3
 
 
 @final
-class Block(nn.Module):
+class Block(nn.Module, Perturbable):
     """One residual block of the encoder or the decoder; figure 21."""
 
     def __init__(
@@ -77,7 +78,13 @@ class Block(nn.Module):
         self.attention = MPAttention(outside, head, RESIDUAL) if attention else None
         self.text = MPCrossAttention(outside, head, RESIDUAL, text) if attention and text else None
 
+    @property
+    def perturbations(self) -> tuple[Perturbation, ...]:
+        return ("skip",) if self.skip is None and self.resample == "keep" else ()
+
     def forward(self, x: Tensor, emb: Tensor, text: Text | None) -> Tensor:
+        if self.perturbation == "skip":
+            return x
         if self.resample == "down":
             # An odd size (7 -> 4) keeps its last row and column: the window there is smaller.
             x = F.avg_pool2d(x, 2, ceil_mode=True)

@@ -8,6 +8,7 @@ from ornstein.objectives.continuous_bound import ContinuousBound as ContinuousBo
 from ornstein.objectives.denoising import Denoising as Denoising
 from ornstein.objectives.hybrid import Hybrid as Hybrid
 from ornstein.objectives.interpolating import Interpolating as Interpolating
+from ornstein.objectives.progressive import ProgressiveDistillation as ProgressiveDistillation
 from ornstein.objectives.second_moment import LossSecondMoment as LossSecondMoment
 from ornstein.objectives.times import DiscreteTimes as DiscreteTimes
 from ornstein.objectives.times import LogitNormal as LogitNormal

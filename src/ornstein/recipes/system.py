@@ -16,7 +16,7 @@ from ornstein.core.errors import UsageError, unknown
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.denoisers.wrappers import Clip
-from ornstein.guidance.cfg import CFG
+from ornstein.guidance.table import GUIDANCE, Setting, get_method
 from ornstein.likelihood.dequantise import Dequantisation
 from ornstein.likelihood.result import Likelihood
 from ornstein.recipes.captions import CONDITION, Book
@@ -44,6 +44,7 @@ class System:
     grid: str = "uniform"
     classes: tuple[str, ...] = ()
     guidance: float = 1.0
+    guidance_method: str = "cfg"
     guidance_interval: tuple[float, float] = (0.0, 1.0)
     guidance_rescale: float = 0.0
     """share of the contrast that guidance adds and that is taken back"""
@@ -117,13 +118,21 @@ class System:
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
         return number
 
-    def guided(self, scale: float) -> Denoiser:
-        """The denoiser under classifier-free guidance (without it at scale 1), clipped where the recipe says so."""
+    def guided(
+        self, scale: float, method: str | None = None, grid: Tensor | None = None, weak: Denoiser | None = None
+    ) -> Denoiser:
+        """The denoiser under guidance (none at scale 1, but for methods that say so), clipped where the recipe says so."""
+        name = method or self.guidance_method
+        row = get_method(name)
         denoiser = self.denoiser
-        if scale != 1:
-            if not self.classes and self.captions is None:
-                raise UsageError(f"guidance={scale:g} needs a conditional system; this one takes no conditions")
-            denoiser = CFG(denoiser, scale, self.guidance_interval, self.guidance_rescale)
+        if scale != 1 or not row.neutral_at_1:
+            if row.conditional and not self.classes and self.captions is None:
+                alone = ", ".join(k for k, m in GUIDANCE.items() if not m.conditional)
+                raise UsageError(
+                    f"guidance={scale:g} by '{name}' needs a conditional system; this one ('{self.recipe}') takes no "
+                    f"conditions. Methods that need none: {alone}"
+                )
+            denoiser = row.build(denoiser, Setting(scale, self.guidance_interval, grid, self.guidance_rescale, weak))
         return denoiser if self.clip is None else Clip(denoiser, self.clip)
 
     def begin(self, rng: Rng, times: Tensor) -> Tensor:
@@ -131,20 +140,28 @@ class System:
         return self.process.prior((len(rng), *self.shape)).sample(rng)
 
     def prepare(
-        self, steps: int | None, sampler: str | Choice | None, grid: str | Tensor | None, guidance: float | None
+        self,
+        steps: int | None,
+        sampler: str | Choice | None,
+        grid: str | Tensor | None,
+        guidance: float | None,
+        method: str | None = None,
+        weak: Denoiser | None = None,
     ) -> tuple[Sampler, Tensor, dict[str, Any]]:
         """The sampler and the times that a call of :meth:`sample` will use, and their description."""
         if steps is not None and steps < 1:
             raise UsageError(f"steps must be at least 1, got {steps}")
         choice = self.sampler if sampler is None else get(sampler) if isinstance(sampler, str) else sampler
         scale = self.guidance if guidance is None else float(guidance)
-        move = choice(self.guided(scale))
         if isinstance(grid, Tensor):
             times, name = grid, "given"
         else:
             name = grid or choice.grid or self.grid
-            times = get_grid(name)(self.process, steps or self.steps, move.start(), None)
+            times = get_grid(name)(self.process, steps or self.steps, choice(self.denoiser).start(), None)
+        move = choice(self.guided(scale, method, times, weak))
         about = {"sampler": choice.name, "steps": len(times) - 1, "grid": name, "guidance": scale}
+        if method is not None:
+            about["guidance_method"] = method
         return move, times, {**about, **({"options": dict(choice.options)} if choice.options else {})}
 
     @torch.no_grad()
@@ -157,6 +174,8 @@ class System:
         sampler: str | Choice | None = None,
         grid: str | Tensor | None = None,
         guidance: float | None = None,
+        guidance_method: str | None = None,
+        weak: System | None = None,
         batch: int = 64,
         on_step: Callable[[Step], None] | None = None,
         **conditions: Any,
@@ -168,7 +187,9 @@ class System:
             steps: steps of the grid; the network is called ``steps * sampler.evaluations`` times at most.
             sampler: a name (:func:`ornstein.samplers.names`, or another tool's spelling), default the recipe's.
             grid: a name, or a tensor of decreasing times.
-            guidance: classifier-free scale, 1 is plain conditional; default the recipe's.
+            guidance: how strongly, 1 is not at all; default the recipe's.
+            guidance_method: a row of :data:`ornstein.guidance.GUIDANCE`, "cfg" unless the recipe says otherwise.
+            weak: the weaker system that "autoguidance" moves away from.
             batch: how many are drawn at once; changes no result.
             on_step: called after every step of every batch.
             conditions: those that the recipe declares: ``label`` (a class name, its number, or one per sample).
@@ -181,7 +202,11 @@ class System:
             raise UsageError(f"the number of samples must be at least 1, got {n}")
         if batch < 1:
             raise UsageError(f"batch must be at least 1, got {batch}")
-        move, times, about = self.prepare(steps, sampler, grid, guidance)
+        move, times, about = self.prepare(
+            steps, sampler, grid, guidance, guidance_method, None if weak is None else weak.denoiser
+        )
+        if weak is not None:
+            weak.modules.eval()
         if conditions.get("prompt") is not None:
             about["prompt"] = conditions["prompt"]
         seeds = list(range(seed, seed + n))

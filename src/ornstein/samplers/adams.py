@@ -33,6 +33,8 @@ class AdamsBashforth(DenoisingSampler):
 
     needs = Affine
     highest: ClassVar[int] = 4
+    to_zero: bool = False
+    """whether the polynomial is followed down to t = 0 as well; steps there are DDIM's otherwise"""
 
     def __init__(self, denoiser: Denoiser, points: int, coordinate: Coordinate):
         super().__init__(denoiser)
@@ -86,7 +88,7 @@ class AdamsBashforth(DenoisingSampler):
             return []
         there = self._at(s)
         span = there - here
-        inner = (s > 0) & (self.process.alpha(t) > 0)
+        inner = ((s > 0) | self.to_zero) & (self.process.alpha(t) > 0)
         shape = (-1, *[1] * span.ndim)
         c = here + span * _NODES.to(span).reshape(shape)
         rate = self._rate(c) * (span * _WEIGHTS.to(span).reshape(shape))
@@ -107,14 +109,16 @@ class AdamsBashforth(DenoisingSampler):
 class LMS(AdamsBashforth):
     r"""Linear multistep in rho = sigma/alpha with weights for any steps, order 4 after three steps of orders 1, 2, 3.
 
-    k-diffusion's LMS; Zhang & Chen's rho-AB is the same method, ComfyUI's ``ipndm_v`` too.
+    k-diffusion's LMS, which goes on ``to_zero`` with the polynomial where others here end with E[x_0]; Zhang & Chen's
+    rho-AB is the same method, ComfyUI's ``ipndm_v`` too.
     """
 
     order: ClassVar[int] = 4
     history: ClassVar[int] = 3
 
-    def __init__(self, denoiser: Denoiser, points: int = 4):
+    def __init__(self, denoiser: Denoiser, points: int = 4, to_zero: bool = False):
         super().__init__(denoiser, points, "rho")
+        self.to_zero = to_zero
 
 
 @final

@@ -24,7 +24,7 @@ class Consistency(DenoisingSampler):
     r"""x_s = alpha_s f(x_t, t) + sigma_s z: to the data, and noised anew. LCM's sampler, and multistep consistency sampling.
 
     With the exact end f of the flow the law is exact on every grid.
-    Song et al. 2023, 2303.01469, algorithm 1; Luo et al. 2023, 2310.04378, algorithm 3.
+    Song et al. 2023, 2303.01469, algorithm 1; Luo et al. 2023, 2310.04378.
     """
 
     needs = GaussianProcess
@@ -43,7 +43,7 @@ class TCD(DenoisingSampler):
     r"""To u = (1 - gamma) s along the straight line to f(x_t, t), then noised up to s. gamma = 1 is LCM's, 0 DDIM's step.
 
     x_s = alpha_s/alpha_u x_u + sigma_{s|u} z, sigma_{s|u}^2 = sigma_s^2 - (alpha_s/alpha_u)^2 sigma_u^2. Zheng et al. 2024,
-    2402.19159 (strategic stochastic sampling), equations 27 to 29.
+    2402.19159 (strategic stochastic sampling).
     """
 
     needs = GaussianProcess

@@ -21,7 +21,7 @@ class DDIMInversion(DenoisingSampler):
 
     Order 1 in the step of sigma/alpha, as DDIM. A network knows no level below t_min: there it is asked at t_min, and eps at
     t = 0 is what that answer implies. ``refine`` > 0 solves for the step that DDIM undoes, by so many fixed-point rounds of
-    one evaluation at s each. Song et al. 2020, section 4.3; Dhariwal & Nichol 2021, appendix F; Pan et al. 2023, 2309.04907.
+    one evaluation at s each. Song et al. 2020, section 4.3; Pan et al. 2023, 2309.04907.
     """
 
     needs = Affine

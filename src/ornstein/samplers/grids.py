@@ -111,6 +111,7 @@ def even(process: Process, steps: int, t_max: float | None = None, t_min: float 
 
 def even_karras(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
     """The same on Karras's spacing: the levels of :func:`karras` at ``steps + 1`` evaluations, the last replaced by 0."""
+    _ends(process, steps, t_max, t_min)
     return _close(karras(process, steps + 1, t_max, t_min)[:steps])
 
 

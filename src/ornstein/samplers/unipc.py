@@ -26,7 +26,7 @@ class UniPC(DenoisingSampler):
     next step, so that the pair has order p + 1 at one evaluation a step. The weights make polynomials exact, so that B(h)
     matters only where one difference is used (UniP-2 and UniC-1): there int e^{-(h-v)} v dv is h B(h)/2, B_1 = h or B_2 = 1 -
     e^{-h}. The state at the end is predicted, not corrected. Steps from alpha = 0 and to t = 0 are DDIM's. Zhao et al. 2023,
-    2302.04867, algorithms 5 to 8. State: (x, t) of the former step, (lambda, x_0) of the last ``order`` steps.
+    2302.04867. State: (x, t) of the former step, (lambda, x_0) of the last ``order`` steps.
     """
 
     needs = Affine

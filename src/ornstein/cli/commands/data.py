@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ornstein.cli.output import emit, table
+from ornstein.cli.output import emit, say, table
 
 EXAMPLES = """examples:
   ornstein data list
@@ -46,6 +46,8 @@ def run(args: argparse.Namespace) -> int:
     if args.what is None:
         raise UsageError(f"ornstein data {args.action} needs a name; see ornstein data list")
     if args.action == "fetch":
+        if args.what in SOURCES:
+            say(f"{args.what}: {SOURCES[args.what].about}")
         path = fetch(args.what, args.path)
         licence = SOURCES[args.what].licence
         emit(

@@ -19,6 +19,7 @@ from ornstein.cli.evaluating import (
     open_pictures,
     open_system,
     over_seeds,
+    processes,
     require_classifier,
     to_device,
 )
@@ -56,18 +57,20 @@ def run(args: argparse.Namespace) -> int:
         if path is not None:
             require_folder(path.parent)
     begin = time.monotonic()
-    with ExitStack() as stack:
+    with processes() as first, ExitStack() as stack:
         work = _work(args, stack)
         record, evaluated = _measure(args, names, work)
-        for warning in record.warnings:
-            say(f"warning: {warning}")
-        if args.out is not None:
-            record.save(args.out)
-            shutil.rmtree(work)
-        if args.report is not None:
-            from ornstein.cli.evaluation_page import write_page
+    if not first:
+        return 0
+    for warning in record.warnings:
+        say(f"warning: {warning}")
+    if args.out is not None:
+        record.save(args.out)
+        shutil.rmtree(work)
+    if args.report is not None:
+        from ornstein.cli.evaluation_page import write_page
 
-            write_page(args.report, record, evaluated)
+        write_page(args.report, record, evaluated)
     from ornstein.evaluation.registry import PREFERS
 
     rows = [(k, record.shown(k), f"{b} is better" if (b := PREFERS.get(k)) else "") for k in record.values]
@@ -124,11 +127,12 @@ def _measure(args: argparse.Namespace, names: list[str], work: Path) -> tuple[An
 def _save(path: Path, against: Any) -> None:
     """The reference's features, for later calls."""
     from ornstein.evaluation import Reference, features_of
+    from ornstein.evaluation.stream import ranks
 
     if against.images is None:
         raise UsageError(f"the reference is a saved one already; copy its file to {path}")
     rows, extractor = features_of(against.reference, against.extractor), against.extractor
-    hashed = against.reference.content_hash
-    Reference(
-        rows, against.reference.shape, extractor.name, extractor.hash, hashed, against.name, against.split
-    ).save(path)  # fmt: skip
+    if ranks()[0] == 0:
+        hashed = against.reference.content_hash
+        shape, split = against.reference.shape, against.split
+        Reference(rows, shape, extractor.name, extractor.hash, hashed, against.name, split).save(path)

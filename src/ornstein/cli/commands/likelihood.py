@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ornstein.cli.evaluating import open_reference
 from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError
 
@@ -55,15 +54,16 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         require_folder(args.out.parent)
     from ornstein.cli.device import require_device
+    from ornstein.data import SOURCES, open_data
+    from ornstein.evaluation.sources import spread
     from ornstein.recipes.house import load
 
     system = load(args.what)
     system.to(require_device(args.device))
     channels, size, _ = system.shape
-    from ornstein.evaluation.sources import spread
-
-    data, split, _ = open_reference(args.data, args.split, size, channels)
-    chosen = data[spread(len(data), args.n)]
+    split = args.split or ("test" if args.data in SOURCES else "train")
+    data = open_data(args.data, size=size, channels=channels, split=split)
+    chosen = data[spread(len(data), args.n).numpy()]
     labels = chosen.cond.get("label")
     told = bool(system.classes) and tuple(system.classes) == tuple(data.classes) and labels is not None
     told = told and not args.unlabelled

@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 64 --steps 10 -o out
   ornstein sample fashion-mnist -n 8 --label sneaker --guidance 2 -o sneakers
   ornstein sample runs/mine -n 16 --sampler "DPM++ 2M Karras" --steps 20 -o grid.png
+  ornstein sample fashion-mnist -n 8 --guidance 2 --guidance-method apg -o clear
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat playing with a ball" --steps 50 -n 4
 """
 
@@ -25,6 +26,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", type=int, default=16, help="how many (default 16)")
     parser.add_argument("--label", help="a class name or number (default: the classes in turn)")
     parser.add_argument("--prompt", help="what to draw, for systems that read text")
+    parser.add_argument(
+        "--guidance-method",
+        help="cfg, rescale, apg, cfgpp, zero, autoguidance, perturbed_attention or skip_layer (default: the recipe's)",
+    )
+    parser.add_argument("--weak", help="the weaker model of autoguidance: a bundled model, a run or a checkpoint")
     parser.add_argument("--negative", help="what to keep away from, for systems that read text")
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or one .png for a grid"
@@ -38,9 +44,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         "--sampler", help="ddim, heun, dpmpp_2m, ..., or another tool's spelling (default: the recipe's)"
     )
     parser.add_argument("--grid", help="uniform, quadratic, log_snr or karras (default: the recipe's)")
-    parser.add_argument(
-        "--guidance", type=float, help="classifier-free guidance scale, 1 is none (default: the recipe's)"
-    )
+    parser.add_argument("--guidance", type=float, help="guidance scale, 1 is none (default: the recipe's)")
     parser.add_argument("--seed", type=int, default=0, help="sample i depends on seed + i only (default 0)")
     parser.add_argument(
         "--batch", type=int, default=64, help="how many are drawn at once; changes no result (default 64)"
@@ -69,6 +73,11 @@ def draw(args: argparse.Namespace, system: Any, conditions: dict[str, Any]) -> t
     system.to(require_device(args.device))
     if args.fast:
         system.fast()
+    weak = None
+    if args.weak is not None:
+        from ornstein.interop.load import load
+
+        weak = load(args.weak).to(require_device(args.device))
     batches = -(-args.n // args.batch)
     done, rows = 0, 0
 
@@ -93,6 +102,8 @@ def draw(args: argparse.Namespace, system: Any, conditions: dict[str, Any]) -> t
                 sampler=args.sampler,
                 grid=args.grid,
                 guidance=args.guidance,
+                guidance_method=args.guidance_method,
+                weak=weak,
                 batch=args.batch,
                 on_step=on_step,
                 **conditions,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import zipfile
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -50,19 +49,24 @@ def properties(text: str) -> list[dict[str, str]]:
 
 
 def read_obj(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices ``[V, 3]`` and triangles ``[F, 3]`` of a Wavefront file; polygons are fans."""
-    vertices: list[list[float]] = []
-    faces: list[tuple[int, int, int]] = []
+    """Vertices ``[V, 3]`` and triangles ``[F, 3]`` of a Wavefront file; a polygon becomes a fan around its first corner."""
+    places, corners, before = [], [], []
     for line in text.splitlines():
         if line.startswith("v "):
-            vertices.append([float(v) for v in line.split()[1:4]])
+            places.append(line[2:])
         elif line.startswith("f "):
-            corners = [int(word.partition("/")[0]) for word in line.split()[1:]]
-            corners = [c - 1 if c > 0 else len(vertices) + c for c in corners]
-            faces += [(corners[0], a, b) for a, b in pairwise(corners[1:])]
-    if not faces:
+            corners.append(line[2:])
+            before.append(len(places))
+    if not corners:
         raise DataError("a mesh of the furniture has no faces; the package has another version")
-    return np.array(vertices), np.array(faces)
+    vertices = np.array([place.split()[:3] for place in places], dtype=np.float64)
+    words = [re.sub(r"/\S*", "", corner).split() for corner in corners]
+    many = np.array([len(word) for word in words])
+    index = np.array([number for word in words for number in word], dtype=np.int64)
+    index = np.where(index > 0, index - 1, np.repeat(before, many) + index)
+    start = np.repeat(np.cumsum(many) - many, many - 2)  # the first corner of each triangle's polygon
+    step = np.arange(len(start)) - np.repeat(np.cumsum(many - 2) - (many - 2), many - 2)
+    return vertices, np.stack([index[start], index[start + step + 1], index[start + step + 2]], axis=1)
 
 
 def sample(vertices: np.ndarray, faces: np.ndarray, seed: int) -> np.ndarray:

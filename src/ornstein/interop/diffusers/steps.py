@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -12,7 +13,9 @@ from ornstein.core.rng import Random
 from ornstein.core.shapes import cast
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Affine, GaussianProcess
-from ornstein.samplers.base import DenoisingSampler, State
+from ornstein.samplers.base import DenoisingSampler, Sampler, State
+from ornstein.samplers.dpm_solver import DPMSolverPP2M
+from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
 
 
 @final
@@ -66,3 +69,70 @@ class ChainDDPM(DenoisingSampler):
             (var,) = cast(x_t, p.sigma(t) ** 2 * -torch.expm1(p.log_snr(t) - p.log_snr(s)))
         (inner,) = cast(x_t, t > 1.5 / p.schedule.steps)
         return kernel.mean + (var * inner).sqrt() * rng.between(x_t, t, s), None
+
+
+@final
+class Strided(Sampler[Tensor]):
+    """Another sampler whose steps end a fixed stride below their start, and never below ``last``.
+
+    ``entry`` is the time of the table's first entry.
+    """
+
+    def __init__(self, sampler: Sampler[Tensor], entry: float, stride: float, last: float):
+        self.sampler, self.entry, self.stride, self.last = sampler, entry, stride, last
+
+    def init(self, x: Tensor, t: Tensor) -> State:
+        return self.sampler.init(x, t)
+
+    def step(
+        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
+    ) -> tuple[Tensor, State]:
+        end = t - self.stride
+        low = end < self.entry - 1e-9
+        return self.sampler.step(x_t, t, torch.where(low, torch.full_like(t, self.last), end), state, rng, cond)
+
+
+@final
+class Tapered(Sampler[Tensor]):
+    """A multistep sampler whose last steps read less of the history: ``orders[0]`` in the last, ``orders[1]`` before it.
+
+    Its state is the history, the newest first, of one entry less than the order. diffusers does so with few steps.
+    """
+
+    def __init__(self, sampler: Sampler[Tensor], grid: Tensor, orders: Sequence[int]):
+        self.sampler = sampler
+        self.limits = {float(grid[-2 - i]): order for i, order in enumerate(orders) if i + 2 <= len(grid)}
+
+    def step(
+        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
+    ) -> tuple[Tensor, State]:
+        order = self.limits.get(float(t.flatten()[0]))
+        if order is not None and state is not None:
+            one = isinstance(state[0], Tensor)  # (lambda, x_0) of a single former step
+            state = (None if order == 1 else state) if one else state[: order - 1]
+        return self.sampler.step(x_t, t, s, state, rng, cond)
+
+
+@final
+class MultistepPP(Sampler[Tensor]):
+    """DPM-Solver++ of order 1 to 3 with diffusers' choices: the second-order formula, and lower orders at the end.
+
+    ``midpoint`` is DPM-Solver++ 2M, ``heun`` the exact integral of the straight line. ``orders`` as in :class:`Tapered`.
+    """
+
+    def __init__(self, denoiser: Denoiser, order: int, midpoint: bool, grid: Tensor, orders: Sequence[int]):
+        self.highest, self.midpoint = order, midpoint
+        self.two, self.three = DPMSolverPP2M(denoiser), DPMSolverPP3M(denoiser, curvature=0.5)
+        self.limits = {float(grid[-2 - i]): o for i, o in enumerate(orders) if i + 2 <= len(grid)}
+
+    def step(
+        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
+    ) -> tuple[Tensor, State]:
+        history = state or ()
+        used = history[: self.limits.get(float(t.flatten()[0]), self.highest) - 1]
+        if len(used) == 2 or (used and not self.midpoint):
+            x_s, new = self.three.step(x_t, t, s, used, rng, cond)
+            newest = new[0]
+        else:
+            x_s, newest = self.two.step(x_t, t, s, used[0] if used else None, rng, cond)
+        return x_s, (newest, *history)[: self.highest - 1]

@@ -66,27 +66,39 @@ class Pipeline(System):
         skips = {"text": int(given.get("clip_skip") or 0), PREFIX + "text": 0}
         return {name: self.prompts(values, skips[name]) for name, values in texts.items()}
 
-    def guided(self, scale: float) -> Denoiser:
+    def guided(
+        self, scale: float, method: str | None = None, grid: Tensor | None = None, weak: Denoiser | None = None
+    ) -> Denoiser:
         """Guidance against the negative prompt, or by class."""
         if self.prompts is None:
-            return super().guided(scale)
+            return super().guided(scale, method, grid, weak)
+        if method not in (None, "cfg"):
+            raise CapabilityError(
+                f"a system that reads prompts is guided against its negative prompt, by 'cfg'; '{method}' is not served"
+            )
         return NegativeCFG(self.denoiser, scale, self.rescale)
 
     def prepare(
-        self, steps: int | None, sampler: str | Choice | None, grid: str | Tensor | None, guidance: float | None
+        self,
+        steps: int | None,
+        sampler: str | Choice | None,
+        grid: str | Tensor | None,
+        guidance: float | None,
+        method: str | None = None,
+        weak: Denoiser | None = None,
     ) -> tuple[Sampler[Tensor], Tensor, dict[str, Any]]:
         if sampler is not None or grid is not None:
             choice = (get(sampler) if isinstance(sampler, str) else sampler) or get("ddim")
             if grid is None and choice.grid is None:
                 times = get_grid("uniform")(self.process, steps or self.steps, None, None)
                 grid = times.clamp(max=self.process.t_max)
-            return super().prepare(steps, choice, grid, guidance)
+            return super().prepare(steps, choice, grid, guidance, method, weak)
         if steps is not None and steps < 1:
             raise UsageError(f"steps must be at least 1, got {steps}")
         plan = self.plan(steps or self.steps)
         scale = self.guidance if guidance is None else float(guidance)
         about = {"sampler": self.config.scheduler, "steps": steps or self.steps, "grid": "its own", "guidance": scale}
-        return plan.sampler(self.guided(scale)), plan.grid, about
+        return plan.sampler(self.guided(scale, method, plan.grid, weak)), plan.grid, about
 
     def begin(self, rng: Rng, times: Tensor) -> Tensor:
         """Standard normal noise times the deviation that the scheduler gives the first state."""

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ornstein.core.perturb import Perturbable, Perturbation
 from ornstein.networks.layers.attention import attend, check_head
 from ornstein.networks.layers.conditioning import Text
 from ornstein.networks.layers.norm import GroupNorm
@@ -29,7 +30,7 @@ def conv(inside: int, outside: int, kernel: int, *, stride: int = 1, zero: bool 
 
 
 @final
-class SelfAttention(nn.Module):
+class SelfAttention(nn.Module, Perturbable):
     """(x + project(attention(norm(x)))) scale, in heads of width ``head`` (0: one head of all channels)."""
 
     def __init__(self, channels: int, head: int, scale: float):
@@ -40,11 +41,16 @@ class SelfAttention(nn.Module):
         self.qkv = conv(channels, 3 * channels, 1)
         self.project = conv(channels, channels, 1, zero=True)
 
+    @property
+    def perturbations(self) -> tuple[Perturbation, ...]:
+        return ("identity",)
+
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w)
         q, k, v = qkv.transpose(-2, -1).unbind(1)
-        y = attend(q, k, v).transpose(-2, -1).reshape(b, c, h, w)
+        y = v if self.perturbation == "identity" else attend(q, k, v)
+        y = y.transpose(-2, -1).reshape(b, c, h, w)
         y = x + self.project(y)
         return y if self.scale == 1 else y * self.scale
 
@@ -72,7 +78,7 @@ class CrossAttention(nn.Module):
 
 
 @final
-class Block(nn.Module):
+class Block(nn.Module, Perturbable):
     r"""(skip(x) + conv(silu(modulated norm(conv(silu(norm(x))))))) scale, then attention.
 
     Args:
@@ -111,7 +117,13 @@ class Block(nn.Module):
         self.attention = SelfAttention(outside, head, scale) if attention else None
         self.text = CrossAttention(outside, head, scale, text) if attention and text else None
 
+    @property
+    def perturbations(self) -> tuple[Perturbation, ...]:
+        return ("skip",) if self.skip is None and self.resample is None else ()
+
     def forward(self, x: Tensor, emb: Tensor, text: Text | None) -> Tensor:
+        if self.perturbation == "skip":
+            return x
         y = F.silu(self.norm0(x))
         if self.resample is not None:
             x, y = self.resample(x), self.resample(y)

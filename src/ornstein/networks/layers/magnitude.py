@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ornstein.core.perturb import Perturbable, Perturbation
 from ornstein.networks.layers.attention import attend, check_head
 from ornstein.networks.layers.conditioning import Text
 
@@ -114,7 +115,7 @@ class MPFourier(nn.Module):
 
 
 @final
-class MPAttention(nn.Module):
+class MPAttention(nn.Module, Perturbable):
     """Cosine attention: queries, keys and values of unit magnitude per head; appendix B.4."""
 
     def __init__(self, channels: int, head: int, balance: float):
@@ -124,11 +125,16 @@ class MPAttention(nn.Module):
         self.qkv = MPConv(channels, 3 * channels, 1)
         self.project = MPConv(channels, channels, 1)
 
+    @property
+    def perturbations(self) -> tuple[Perturbation, ...]:
+        return ("identity",)
+
     def forward(self, x: Tensor) -> Tensor:
         b, c, h, w = x.shape
         qkv = self.qkv(x).permute(0, 2, 3, 1).reshape(b, h * w, 3, self.heads, c // self.heads)
         q, k, v = F.rms_norm(qkv, (c // self.heads,), eps=1e-4).permute(2, 0, 3, 1, 4)
-        y = attend(q, k, v).transpose(1, 2).reshape(b, h, w, c).permute(0, 3, 1, 2)
+        y = v if self.perturbation == "identity" else attend(q, k, v)
+        y = y.transpose(1, 2).reshape(b, h, w, c).permute(0, 3, 1, 2)
         return torch.add(self.project(y, self.gain), x, alpha=self.keep)
 
 

@@ -33,9 +33,9 @@ from ornstein.training.optim import OptimizerSpec
 CHAIN = 1000
 STRIDES = (10, 100)
 POINTS = 4000
-HEAD_STEPS = 800
-DIGIT_STEPS = 1200
-GRADIENTS = 60
+HEAD_STEPS = 600
+DIGIT_STEPS = 800
+GRADIENTS = 40
 
 
 @final
@@ -146,7 +146,7 @@ def gradient_noise(denoiser: Preconditioned, x: Tensor, resample: bool, seed: in
 def measure(seed: int) -> dict[str, float]:
     """Bounds on GMM-8 with an exact mean; likelihoods and gradients of models of small digits."""
     found = variances(seed)
-    test, train = digits("test")[:100], digits("train")
+    test, train = digits("test")[:64], digits("train")
     simple = digit_model("linear", False, seed)
     found["bits_linear_simple"] = min(bits(simple, v, test, seed) for v in ("posterior", "large"))
     hybrid = digit_model("cosine", True, seed)

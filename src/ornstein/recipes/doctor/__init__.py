@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ornstein.core.errors import OrnsteinError
 from ornstein.core.finding import Finding, warning
-from ornstein.data import Images
+from ornstein.data import Images, Table
 from ornstein.data import doctor as data_doctor
 from ornstein.recipes.doctor import memorised, same_data, scale, weights
 from ornstein.recipes.doctor.case import Case, data_of
@@ -23,12 +23,12 @@ def is_run(what: str | Path) -> bool:
     return (path / "checkpoints").is_dir() or ((path / "config.json").is_file() and (path / "metrics.jsonl").is_file())
 
 
-def examine_data(what: str | Path | Images, size: int | None = None) -> Iterator[Finding]:
+def examine_data(what: str | Path | Table, size: int | None = None) -> Iterator[Finding]:
     """The checks of data."""
-    images, finding = data_doctor.opened(what, size)
+    table, finding = data_doctor.opened(what, size)
     yield finding
-    if images is not None:
-        yield from data_doctor.examine(images)
+    if table is not None:
+        yield from data_doctor.examine(table)
 
 
 def examine_run(
@@ -54,7 +54,7 @@ def examine_run(
         return
     images, finding = data_doctor.opened(what, getattr(system.config, "size", None))
     yield finding
-    if images is None:
+    if not isinstance(images, Images):
         return
     system.to(device)
     case = Case(run, found.meta, system, images, device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ornstein.core.finding import Finding, ok, warning
+from ornstein.data.changes import since
 from ornstein.recipes.doctor.case import Case
 
 NAME = "data of the run"
@@ -16,7 +17,8 @@ def check(case: Case) -> Finding:
     if then["hash"] != now.content_hash:
         return warning(
             NAME,
-            f"'{now.name}' has {len(now)} images now, '{then['name']}' had {then['images']}, and their content differs",
+            f"'{now.name}' has {len(now)} images now, '{then['name']}' had {then['images']}, and their content differs"
+            + (f": {what}" if (what := since(then["hash"][:12], now)) else ""),
             "give the run's own data with --data; a resume on changed data is refused",
         )
     return ok(NAME, f"'{now.name}', unchanged since training")
