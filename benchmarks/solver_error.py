@@ -27,7 +27,7 @@ from torch import Tensor
 from ornstein.core.rng import Rng
 from ornstein.processes import EDM, VP, GaussianProcess
 from ornstein.processes.schedules import Table
-from ornstein.samplers import SAMPLERS, get, simulate
+from ornstein.samplers import SAMPLERS, Choice, get, simulate
 from ornstein.samplers.grids import get_grid
 from ornstein.testing import exact
 from ornstein.testing.exact.mixture import MixtureProblem
@@ -37,9 +37,15 @@ ROOT = Path(__file__).resolve().parents[1]
 BUDGETS = (5, 6, 8, 10, 15, 20, 30, 50)
 DIMENSIONS = (2, 16, 64, 256)
 PROCESSES: dict[str, GaussianProcess] = {"ddpm": VP(Table.linear()), "edm": EDM()}
-GRIDS = ("uniform", "log_snr", "karras", "cosine", "align_your_steps")
+GRIDS = ("uniform", "sgm_uniform", "log_snr", "karras", "cosine", "align_your_steps")
 LEFT_OUT = ("adaptive_rk", "dpm_adaptive", "paradigms")
 """Their evaluations follow a tolerance and cannot be set."""
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "deis log_rho": ("deis", {"variant": "log_rho"}),
+    "pndm heun": ("pndm", {"start": "heun"}),
+    "unipc p=2": ("unipc", {"p": 2}),
+}
+"""Options measured besides the defaults."""
 PEERS: dict[str, dict[str, Any]] = {
     "DDIMScheduler": {"clip_sample": False},
     "PNDMScheduler": {},
@@ -86,20 +92,25 @@ def largest(budget: int, calls: Callable[[int], int]) -> int:
 def ours(problem: MixtureProblem, x: Tensor, wanted: Tensor) -> Iterator[tuple[str, str, int, float]]:
     """Sampler, grid, budget and error of every deterministic sampler with a fixed cost."""
     p = problem.process
-    for name, kind in SAMPLERS.items():
-        if kind.stochastic or name in LEFT_OUT or kind.evaluations == 0:
-            continue
+    fixed = [n for n, kind in SAMPLERS.items() if not kind.stochastic and kind.evaluations > 0 and n not in LEFT_OUT]
+    choices = {n: get(n) for n in fixed} | {title: get(n, options=o) for title, (n, o) in VARIANTS.items()}
+    for name, choice in choices.items():
 
-        def calls(steps: int, kind: type = kind) -> int:
+        def calls(steps: int, choice: Choice = choice) -> int:
             counting = Counting(problem.denoiser)
-            simulate(kind(counting), x[:1], get_grid("uniform")(p, steps, None, None), Rng([0]))
+            simulate(choice(counting), x[:1], get_grid("uniform")(p, steps, None, None), Rng([0]))
             return counting.calls
 
         for budget in BUDGETS:
             steps = largest(budget, calls)
             for grid in GRIDS if steps else ():
                 times = get_grid(grid)(p, steps, None, None)
-                yield name, grid, budget, error(simulate(kind(problem.denoiser), x, times, Rng(range(len(x)))), wanted)
+                yield (
+                    name,
+                    grid,
+                    budget,
+                    error(simulate(choice(problem.denoiser), x, times, Rng(range(len(x)))), wanted),
+                )
 
 
 def theirs(problem: MixtureProblem, x: Tensor, wanted: Tensor) -> Iterator[tuple[str, str, int, float]]:
@@ -176,7 +187,7 @@ def plot(rows: list[dict[str, object]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    shown = ["ddim", "dpmpp_2m", "dpmpp_3m", "unipc", "deis", "lms", "pndm", "edm_heun", "dpm_solver_3", "rk4"]
+    shown = ["ddim", "edm_heun", "dpm_solver_3", "rk4", "pndm", "dpmpp_2m", "unipc", "lms", "deis", "ipndm"]
     figure, axes = pyplot.subplots(1, 3, figsize=(15, 4.6), sharey=True)
     for axis, (process, dimension) in zip(axes, [("ddpm", 2), ("ddpm", 64), ("edm", 64)], strict=True):
         part = [r for r in rows if r["process"] == process and r["dimension"] == dimension]

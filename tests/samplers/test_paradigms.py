@@ -54,7 +54,7 @@ def test_samples_do_not_feel_each_other() -> None:
 def test_conditions_follow_their_samples() -> None:
     problem, x = exact.gmm8(VP(), std=0.3), started(VP())
     cond = {"label": torch.tensor([0, 3, 1, -1, 5])}
-    got = simulate(ParaDiGMS(problem.denoiser, 24, 6, 0.0), x, ONE, Rng(range(5)), cond)
+    got = simulate(ParaDiGMS(problem.denoiser, 24, 4, 0.0), x, ONE, Rng(range(5)), cond)
     wanted = simulate(DDIM(problem.denoiser), x, torch.linspace(1, 0, 25), Rng(range(5)), cond)
     assert torch.allclose(got, wanted, atol=1e-9)
 

@@ -11,6 +11,7 @@ from ornstein.objectives.interpolating import Interpolating as Interpolating
 from ornstein.objectives.progressive import ProgressiveDistillation as ProgressiveDistillation
 from ornstein.objectives.second_moment import LossSecondMoment as LossSecondMoment
 from ornstein.objectives.times import DiscreteTimes as DiscreteTimes
+from ornstein.objectives.times import ListedTimes as ListedTimes
 from ornstein.objectives.times import LogitNormal as LogitNormal
 from ornstein.objectives.times import LogNormalSigma as LogNormalSigma
 from ornstein.objectives.times import Times as Times

@@ -53,6 +53,22 @@ class DiscreteTimes(Times):
 
 
 @final
+class ListedTimes(Times):
+    """One of a list of times, all equally likely: the noise levels of NCSN. Song & Ermon 2019."""
+
+    def __init__(self, times: Tensor):
+        times = torch.as_tensor(times, dtype=torch.float64)
+        if times.ndim != 1 or len(times) < 1 or not bool(((times > 0) & (times <= 1)).all()):
+            raise UsageError("listed times must be one or more numbers in (0, 1]")
+        if bool((times.diff() >= 0).any()):
+            raise UsageError("listed times must fall, from the noisiest to the least noisy")
+        self.times = times
+
+    def __call__(self, rng: Random, n: int) -> Tensor:
+        return self.times[rng.integers(len(self.times), (n,))]
+
+
+@final
 class UniformLogSNR(Times):
     r"""log SNR_t ~ U[log SNR(t_max), log SNR(t_min)], stratified: p(t) = g_t^2/sigma_t^2 over its integral.
 

@@ -137,6 +137,39 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED | {"teacher_steps": 2},
         ),
     },
+    "ncsn": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.0, "lr": 1e-3, "steps": 200_000, "precision": "fp32"},
+            "Song & Ermon 2019, section 5: L = 10, T = 100; the network is NCSN++ in place of their RefineNet",
+            reduced=_REDUCED,
+        ),
+    },
+    "ncsnv2": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.0, "lr": 1e-4, "steps": 300_000, "precision": "fp32"}
+            | {"sigma_max": 100.0, "levels": 232},
+            "Song & Ermon 2020, appendix B (sigma 50 to 0.01 on [0, 1]); the network is NCSN++ in place of their RefineNet",
+            reduced=_REDUCED,
+        ),
+    },
+    "score-sde": {
+        "cifar10": Preset(
+            _CIFAR
+            | {
+                "architecture": "ddpmpp_cifar10",
+                "dropout": 0.1,
+                "lr": 2e-4,
+                "steps": 1_300_000,
+                "ema_half_life": 887_000,
+            }
+            | {"sampling_steps": 1000},
+            "Song et al. 2021, appendix H: DDPM++ as re-stated by Karras et al. 2022",
+            55.7e6,
+            reduced=_REDUCED,
+        ),
+    },
     "edm": {
         "cifar10": Preset(
             _CIFAR

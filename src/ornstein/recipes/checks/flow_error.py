@@ -32,8 +32,8 @@ def quadratic(steps: int) -> Tensor:
 def log_snr(steps: int) -> Tensor:
     """Equal steps in log-SNR."""
     process = VP()
-    ends = process.log_snr(torch.tensor([1.0, END], dtype=torch.float64)).tolist()
-    times = process.time(torch.linspace(*ends, steps + 1, dtype=torch.float64))  # type: ignore[call-overload]
+    high, low = process.log_snr(torch.tensor([1.0, END], dtype=torch.float64)).tolist()
+    times = process.time(torch.linspace(high, low, steps + 1, dtype=torch.float64))
     times[0], times[-1] = 1.0, END
     return times
 

@@ -98,7 +98,7 @@ def measure(seed: int) -> dict[str, float]:
             noise,
             grid,
             Stream(seed + 100),
-            on_step=lambda step, to=chances: to.append(float(step.state[1].mean()) if step.state else 1.0),
+            on_step=lambda step, to=chances: to.append(float(step.state[1].mean()) if step.state else 1.0),  # type: ignore[misc]
         )
         found[name] = sliced_wasserstein(x, reference)
         found[f"accepted_{name}"] = min(chances)

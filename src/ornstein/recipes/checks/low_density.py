@@ -18,10 +18,10 @@ from ornstein.samplers.base import simulate
 from ornstein.samplers.grids import uniform
 from ornstein.testing.exact.mixture import MixtureProblem, mixture
 
-SAMPLES = 3000
-STEPS = 100
+SAMPLES = 1500
+STEPS = 60
 RING, RADIUS, CORE, WIDTH = 24, 1.5, 0.3, 0.08
-AWAY, REAL = 0.5, 0.5
+AWAY, REAL = 4.0, 2.0
 
 
 def problem(process: VP) -> MixtureProblem:
@@ -73,7 +73,7 @@ def measure(seed: int) -> dict[str, float]:
 
     edge = float(law.log_prob(law.sample(Stream(seed + 1), 100_000)).quantile(0.001))
     away = LowDensity(law.denoiser, likeness, AWAY)
-    fakes = draw(away, process.prior((500, 2)).sample(rng).double())
+    fakes = draw(away, process.prior((300, 2)).sample(rng).double())
     both = LowDensity(law.denoiser, likeness, AWAY, Discriminator(law, fakes), REAL)
     found: dict[str, float] = {}
     for name, guided in (("plain", LowDensity(law.denoiser, likeness, 0.0)), ("away", away), ("both", both)):
