@@ -204,7 +204,7 @@ def test_sde_solvers_without_noise_are_those_of_the_flow() -> None:
 
 def test_dpmpp_3m_sde_has_order_3_without_noise() -> None:
     problem = exact.gaussian(VP(), 0.7, 0.25)
-    order = measured_order(lambda d: DPMPP3MSDE(d, eta=0.0), problem, 128, ramp=True)
+    order = measured_order(lambda d: DPMPP3MSDE(d, eta=0.0, curvature=1.0), problem, 128, ramp=True)
     assert abs(order - 3) < 0.2
 
 

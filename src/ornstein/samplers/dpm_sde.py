@@ -108,14 +108,14 @@ class DPMPP3MSDE(MultistepSDE):
     r"""DPM-Solver++ 3M SDE: the parabola through three values of x_0; the second step is 2M's with the straight line.
 
     With d_1 and d_2 its first two derivatives at t in units of h, adds alpha_s (phi_2 d_1 + phi_3 d_2), phi_2 = 1 -
-    (1 - e^{-kh})/(kh), phi_3 = 1/2 - phi_2/(kh). Released implementations halve the last term, ``curvature=0.5``, as in 3M
-    without noise. Third order for the flow (eta = 0); with noise x_0 changes within a step by what no former value tells, and
-    the weak order is 2.
+    (1 - e^{-kh})/(kh), phi_3 = 1/2 - phi_2/(kh). ``curvature=0.5`` halves the last term, as released
+    implementations do; it extrapolates less over long steps. ``curvature=1`` is the whole parabola, of order 3 for the flow
+    (eta = 0). With noise x_0 changes within a step by what no former value tells, and the weak order is 2 for both.
     """
 
     history: ClassVar[int] = 2
 
-    def __init__(self, denoiser: Denoiser, eta: float = 1.0, curvature: float = 1.0):
+    def __init__(self, denoiser: Denoiser, eta: float = 1.0, curvature: float = 0.5):
         super().__init__(denoiser, eta)
         if not 0 <= curvature <= 1:
             raise UsageError(f"curvature must lie in [0, 1]: 1 is the whole parabola; got {curvature}")
