@@ -14,7 +14,7 @@ from ornstein.codecs.base import Scale
 from ornstein.core.errors import DataError
 from ornstein.core.finding import Finding
 from ornstein.data import Images
-from ornstein.evaluation.memorised import nearest
+from ornstein.evaluation.memorised import copies
 from ornstein.recipes.doctor import examine_data, examine_run, is_run, scale
 from ornstein.recipes.doctor.case import Case
 from ornstein.recipes.house import build, load, train
@@ -141,15 +141,15 @@ def test_a_model_that_knows_its_four_images_by_heart(tmp_path: Path) -> None:
 
 def test_copies_are_told_from_samples_of_the_same_law() -> None:
     torch.manual_seed(0)
-    training = torch.randn(200, 3, 4, 4)
-    copies = training[[5, 9]] + 0.02 * torch.randn(2, 3, 4, 4)
-    found = nearest(torch.cat([copies, torch.randn(50, 3, 4, 4)]), training)
+    training = torch.randn(200, 48)
+    near = training[[5, 9]] + 0.02 * torch.randn(2, 48)
+    found = copies(torch.cat([near, torch.randn(50, 48)]), training)
     assert found.memorised.tolist() == [True, True] + [False] * 50
     assert found.index[:2].tolist() == [5, 9]
-    exact = torch.linalg.vector_norm((copies[0] - training).flatten(1), dim=1).sort()
+    exact = torch.linalg.vector_norm(near[0] - training, dim=1).sort()
     torch.testing.assert_close(torch.stack([found.first[0], found.second[0]]), exact.values[:2], atol=1e-3, rtol=1e-3)
-    with pytest.raises(DataError, match="two or more training images"):
-        nearest(copies, training[:1])
+    with pytest.raises(DataError, match="at least 2 vectors are needed, got 1"):
+        copies(near, training[:1])
 
 
 def test_runs_are_told_from_data(healthy: Path, tmp_path: Path) -> None:

@@ -17,9 +17,16 @@ from ornstein.recipes.ledger import judge
 
 RESULTS = ROOT / "src" / "ornstein" / "results"
 CHECKED = reproduce.check_names()
+PENDING: frozenset[str] = frozenset()
+"""Recipes whose check is written and whose row is still to be measured; the page names them."""
 
 
-@pytest.mark.parametrize("name", CHECKED)
+def test_what_is_pending_has_no_row() -> None:
+    rows = {p.stem for p in RESULTS.glob("*.json")}
+    assert set(CHECKED) - rows == PENDING, "measure them, or take measured ones off the list"
+
+
+@pytest.mark.parametrize("name", [n for n in CHECKED if n not in PENDING])
 def test_rows_are_of_this_code(name: str) -> None:
     path = RESULTS / f"{name}.json"
     assert path.is_file(), f"no row: run `ornstein reproduce {name}`"
@@ -46,7 +53,9 @@ def test_no_row_without_a_check() -> None:
 
 def test_the_page_is_up_to_date() -> None:
     page = (ROOT / ledger.PAGE).read_text(encoding="utf-8")
-    assert page == ledger.page(ledger.rows(RESULTS), bundled.bundled()), "run `python -m ornstein.recipes.ledger`"
+    assert page == ledger.page(ledger.rows(RESULTS), bundled.bundled(), CHECKED), (
+        "run `python -m ornstein.recipes.ledger`"
+    )
 
 
 @pytest.mark.parametrize("name", CHECKED)

@@ -23,6 +23,7 @@ from ornstein.processes import (
     Torus,
 )
 from ornstein.processes.blur import Blur
+from ornstein.processes.heavy_tailed import HeavyTailedVE
 from ornstein.processes.matrix import MatrixProcess
 from ornstein.processes.non_uniform import NonUniformVE
 from ornstein.processes.schedules import Cosine, Sigmoid, Table
@@ -98,6 +99,9 @@ CHAINS: dict[str, MatrixProcess] = {
 }
 """Given by matrices; they stand still between the steps of their chain."""
 
+HEAVY: dict[str, Process] = {"laplace": HeavyTailedVE(1.0), "heavier": HeavyTailedVE(0.75)}
+"""Affine, with noise that is not Gaussian."""
+
 CURVED: dict[str, Process] = {"torus": Torus()}
 
 OWN: dict[str, GaussianProcess] = {
@@ -106,7 +110,7 @@ OWN: dict[str, GaussianProcess] = {
     "non_uniform": NonUniformVE(torch.tensor([15.0, 25.0, 40.0]), 0.3),
 }
 
-PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **CURVED}
+PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **HEAVY, **CURVED}
 
 PARAMETRIZATIONS: dict[str, Parametrization] = {
     "eps": Eps(),

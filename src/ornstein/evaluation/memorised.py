@@ -1,21 +1,19 @@
-"""Samples that are copies of training images."""
+"""Samples that are copies of training images, told without unseen data: by the distance to the next training image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ornstein.core.errors import DataError
+from ornstein.evaluation.pairwise import nearest, require_vectors
 
 RATIO = 1 / 3
-BLOCK = 256
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """For each sample: its nearest training image, the distance to it, and the distance to the second nearest."""
+class Copies:
+    """For each sample: its nearest training vector, the distance to it, and the distance to the second nearest, ``[N]``."""
 
     index: Tensor
     first: Tensor
@@ -28,17 +26,12 @@ class Nearest:
         return self.first < RATIO * self.second
 
 
-def nearest(samples: Tensor, training: Tensor) -> Nearest:
-    """Euclidean distances of ``samples [N, ...]`` to ``training [M, ...]``, whose images must all be different.
+def copies(samples: Tensor, train: Tensor) -> Copies:
+    """Of vectors ``[N, D]`` against the training set's ``[T, D]``, which must all be different.
 
     Any space will do, pixels too; a copy that is shifted or mirrored is seen only in a space where that is no distance.
     """
-    x, y = samples.reshape(len(samples), -1).float(), training.reshape(len(training), -1).float()
-    if len(y) < 2 or x.shape[1] != y.shape[1]:
-        raise DataError(
-            f"memorisation needs two or more training images of the samples' size; got {tuple(training.shape)} for "
-            f"samples {tuple(samples.shape)}"
-        )
-    pairs = [torch.cdist(x[i : i + BLOCK], y).topk(2, dim=1, largest=False) for i in range(0, len(x), BLOCK)]
-    values, index = torch.cat([p.values for p in pairs]), torch.cat([p.indices for p in pairs])
-    return Nearest(index[:, 0], values[:, 0], values[:, 1])
+    require_vectors("samples", samples)
+    require_vectors("training set", train, least=2)
+    distance, index = nearest(samples, train, k=2)
+    return Copies(index[:, 0], distance[:, 0], distance[:, 1])

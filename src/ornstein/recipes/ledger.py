@@ -118,8 +118,8 @@ def rows(folder: Path) -> list[Row]:
     return [read(path) for path in sorted(folder.glob("*.json"))]
 
 
-def page(ledger: Sequence[Row], models: Sequence[Bundled] = ()) -> str:
-    """The ledger, and where the bundled weights come from, as Markdown."""
+def page(ledger: Sequence[Row], models: Sequence[Bundled] = (), recipes: Sequence[str] = ()) -> str:
+    """The ledger, and where the bundled weights come from, as Markdown; ``recipes`` without a row are named as such."""
     out = [
         "# Results",
         "",
@@ -135,6 +135,8 @@ def page(ledger: Sequence[Row], models: Sequence[Bundled] = ()) -> str:
         out.append(
             f"| [{row.recipe}](#{row.recipe}) | {verdict} | {len(row.seeds)} | {row.seconds:.0f} | {row.machine} |"
         )
+    if missing := sorted(set(recipes) - {row.recipe for row in ledger}):
+        out += ["", f"Not measured yet: {', '.join(f'`{name}`' for name in missing)}."]
     for row in ledger:
         out += ["", f"## {row.recipe}", "", f"{row.title}, {row.paper}.", ""]
         out += [f"- **Published.** {_sentence(row.paper_claim)}", f"- **Claimed here.** {_sentence(row.claim)}", ""]
@@ -168,12 +170,12 @@ def _sentence(text: str) -> str:
 
 def main() -> None:
     """Write ``docs/results.md`` of the checkout around the current directory."""
-    from ornstein.recipes.reproduce import results_folder
+    from ornstein.recipes.reproduce import check_names, results_folder
 
     folder = results_folder()
     path = folder.parents[2] / PAGE
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(rows(folder), bundled()), encoding="utf-8")
+    path.write_text(page(rows(folder), bundled(), check_names()), encoding="utf-8")
     print(f"{path}: {len(rows(folder))} rows")
 
 

@@ -29,6 +29,7 @@ MODULES = (
     "ornstein.recipes.images.edm",
     "ornstein.recipes.images.edm2",
     "ornstein.recipes.images.flow_matching",
+    "ornstein.recipes.images.heavy_tailed_dsm",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
     "ornstein.recipes.images.progressive_distillation",

@@ -42,6 +42,7 @@ from ornstein.samplers.restart import Restart
 from ornstein.samplers.reverse_diffusion import ReverseDiffusion
 from ornstein.samplers.runge_kutta import RK4, Midpoint
 from ornstein.samplers.sa_solver import SASolver
+from ornstein.samplers.score_annealing import ScoreAnnealing
 from ornstein.samplers.self_conditioned import SelfConditioned
 from ornstein.samplers.unipc import UniPC
 
@@ -92,6 +93,7 @@ DISTILLED: dict[str, type[DenoisingSampler]] = {"lcm": Consistency, "tcd": TCD}
 LEARNED: dict[str, type[DenoisingSampler]] = {
     "flow_map": FlowMap,
     "renoise": Renoise,
+    "score_annealing": ScoreAnnealing,
     "self_conditioned": SelfConditioned,
 }
 """Samplers for denoisers that were trained to be jumped with; on any other they converge to nothing, so orders say nothing."""

@@ -7,7 +7,7 @@ import torch
 
 from ornstein.core.finding import Finding, error, ok, warning
 from ornstein.data.doctor.duplicates import first_of_each
-from ornstein.evaluation.memorised import nearest
+from ornstein.evaluation.memorised import copies
 from ornstein.recipes.doctor.case import Case
 
 NAME = "memorisation"
@@ -24,7 +24,7 @@ def check(case: Case, samples: int = SAMPLES) -> Finding:
         return error(NAME, "there is one training image", "add images")
     training = torch.from_numpy(case.images.x[once]).float() / 127.5 - 1
     drawn = case.system.sample(samples, seed=0, steps=STEPS).tensor.cpu()
-    found = nearest(drawn, training)
+    found = copies(drawn.flatten(1), training.flatten(1))
     count = int(found.memorised.sum())
     if not count:
         return ok(NAME, f"none of {samples} samples is a copy of one of {len(once)} training images")
