@@ -1,4 +1,7 @@
-"""Every sampler of the table through the conformance suite, on every process that it can use."""
+"""Every sampler of the table through the conformance suite, on every process that it can use.
+
+Samplers that take long run on a few processes in the fast suite, and on all with ``pytest -m slow``.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,38 @@ from ornstein.testing.conformance.sampler import Check, sampler_checks
 from testing.tables import AFFINE, CURVED, DISCRETE, OWN
 
 PROCESSES = {**AFFINE, **OWN, **DISCRETE, **CURVED}
+FIRST = ("vp", "per_coordinate")
+LONG: dict[str, tuple[str, ...]] = {
+    "adaptive_sde": (),
+    "adaptive_rk": FIRST,
+    "annealed_langevin": FIRST,
+    "consistent_annealed": FIRST,
+    "dpm_2_ancestral": FIRST,
+    "dpm_adaptive": FIRST,
+    "dpmpp_2m_sde": FIRST,
+    "dpmpp_2s_ancestral": FIRST,
+    "dpmpp_3m_sde": FIRST,
+    "dpmpp_sde": FIRST,
+    "paradigms": FIRST,
+    "predictor_corrector": FIRST,
+    "restart": FIRST,
+    "reverse_diffusion": FIRST,
+    "rk4": FIRST,
+    "sa_solver": FIRST,
+}
+"""Samplers of many evaluations or with many checks of their law, and where the fast suite runs them."""
+
 CASES = [
-    pytest.param(sampler, check, process, id=f"{sampler}-{process}-{check.__name__}")
+    pytest.param(
+        sampler,
+        check,
+        process,
+        id=f"{sampler}-{process}-{check.__name__}",
+        marks=[pytest.mark.slow] if process not in LONG.get(sampler, PROCESSES) else [],
+    )
     for sampler, kind in SAMPLERS.items()
     for process, p in PROCESSES.items()
-    if isinstance(p, kind.needs) and not (kind.single_level and process in OWN)
+    if isinstance(p, kind.needs)
     for check in sampler_checks()
 ]
 
