@@ -96,7 +96,7 @@ def test_annealing_reaches_the_data() -> None:
     n = 4000
     rng = Stream(0)
     x = denoiser.process.prior((n, 1)).sample(rng).double()
-    grid = torch.cat([torch.linspace(1, 0.02, 60), torch.zeros(1)]).double()
+    grid = torch.cat([torch.linspace(1, 0.02, 120), torch.zeros(1)]).double()
     end = simulate(ScoreAnnealing(denoiser, inner=10, rate=0.1), x, grid, rng)
     assert abs(float(end.mean()) - 0.5) < 0.05 and abs(float(end.std()) - 0.5) < 0.05
 

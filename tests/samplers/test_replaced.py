@@ -62,7 +62,7 @@ def test_masks_and_shapes_that_do_not_fit() -> None:
 
 
 def test_listed_times_are_those_and_must_fall() -> None:
-    law = ListedTimes(torch.tensor([1.0, 0.5, 0.1]))
+    law = ListedTimes(torch.tensor([1.0, 0.5, 0.1], dtype=torch.float64))
     drawn = law(Stream(0), 3000)
     assert set(drawn.tolist()) == {1.0, 0.5, 0.1}
     with pytest.raises(UsageError, match="must fall"):

@@ -177,7 +177,7 @@ def test_adams_weights_are_exact_on_polynomials() -> None:
     ("make", "order", "steps"),
     [
         (lambda d: SASolver(d, predictor=1, corrector=0), 1, 32),
-        (lambda d: SASolver(d, predictor=3, corrector=3), 2, 32),
+        (lambda d: SASolver(d, predictor=3, corrector=3), 2, 128),
         (lambda d: SASolver(d, tau=0.0, corrector=0), 2, 32),
         (lambda d: DPMPP2MSDE(d, solver="heun"), 2, 128),
         (lambda d: DPMPP3MSDE(d, curvature=0.5), 2, 128),

@@ -57,7 +57,8 @@ class ListedTimes(Times):
     """One of a list of times, all equally likely: the noise levels of NCSN. Song & Ermon 2019."""
 
     def __init__(self, times: Tensor):
-        times = torch.as_tensor(times, dtype=torch.float64)
+        # On the CPU also where a network is built without memory, on the meta device.
+        times = torch.as_tensor(times, dtype=torch.float64, device="cpu")
         if times.ndim != 1 or len(times) < 1 or not bool(((times > 0) & (times <= 1)).all()):
             raise UsageError("listed times must be one or more numbers in (0, 1]")
         if bool((times.diff() >= 0).any()):
