@@ -14,7 +14,7 @@ from ornstein.codecs.base import Scale
 from ornstein.core.errors import DataError
 from ornstein.core.finding import Finding
 from ornstein.data import Images
-from ornstein.evaluation.memorised import copies
+from ornstein.evaluation.copies import copies
 from ornstein.recipes.doctor import examine_data, examine_run, is_run, scale
 from ornstein.recipes.doctor.case import Case
 from ornstein.recipes.house import build, load, train

@@ -60,7 +60,8 @@ def check_protocol(args: argparse.Namespace) -> list[str]:
 def open_system(what: str) -> Any:
     """The system that ``what`` names, or None if it is data."""
     from ornstein.data import SOURCES
-    from ornstein.recipes.house import bundled_models, load
+    from ornstein.interop.load import load
+    from ornstein.recipes.house import bundled_models
     from ornstein.training.checkpoint import PICKLES
 
     path = Path(what)
@@ -69,9 +70,11 @@ def open_system(what: str) -> Any:
         if what in SOURCES:
             return None
         raise UsageError(f"'{what}' is no bundled model, no data set and no path here: {suggest(what, known)}")
-    made_by_us = any((path / name).exists() for name in ("checkpoints", "manifest.json", "config.json"))
+    a_system = any(
+        (path / name).exists() for name in ("checkpoints", "manifest.json", "config.json", "model_index.json")
+    )
     is_weights = path.is_file() and (path.suffix in PICKLES or path.suffix == ".safetensors")
-    return load(what) if what in bundled_models() or made_by_us or is_weights else None
+    return load(what) if what in bundled_models() or a_system or is_weights else None
 
 
 def open_pictures(what: str) -> Any:

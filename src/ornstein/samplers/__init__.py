@@ -13,8 +13,6 @@ from ornstein.samplers.base import Sampler as Sampler
 from ornstein.samplers.base import Step as Step
 from ornstein.samplers.base import Transition as Transition
 from ornstein.samplers.base import simulate as simulate
-from ornstein.samplers.consistency import TCD as TCD
-from ornstein.samplers.consistency import Consistency as Consistency
 from ornstein.samplers.consistent_annealed import ConsistentAnnealed as ConsistentAnnealed
 from ornstein.samplers.correctors import HMC as HMC
 from ornstein.samplers.correctors import MALA as MALA
@@ -48,10 +46,10 @@ from ornstein.samplers.runge_kutta import RK4 as RK4
 from ornstein.samplers.runge_kutta import Midpoint as Midpoint
 from ornstein.samplers.sa_solver import SASolver as SASolver
 from ornstein.samplers.table import ASCENDING as ASCENDING
-from ornstein.samplers.table import DISTILLED as DISTILLED
 from ornstein.samplers.table import LEARNED as LEARNED
 from ornstein.samplers.table import SAMPLERS as SAMPLERS
 from ornstein.samplers.table import Choice as Choice
 from ornstein.samplers.table import get as get
 from ornstein.samplers.table import names as names
+from ornstein.samplers.tcd import TCD as TCD
 from ornstein.samplers.unipc import UniPC as UniPC

@@ -19,7 +19,6 @@ from ornstein.samplers.ancestral import Ancestral
 from ornstein.samplers.ancestral_second_order import DPM2Ancestral, DPMPP2SAncestral
 from ornstein.samplers.annealed_langevin import AnnealedLangevin
 from ornstein.samplers.base import DenoisingSampler
-from ornstein.samplers.consistency import TCD, Consistency
 from ornstein.samplers.consistent_annealed import ConsistentAnnealed
 from ornstein.samplers.ddim import DDIM
 from ornstein.samplers.ddim_inversion import DDIMInversion
@@ -44,6 +43,7 @@ from ornstein.samplers.runge_kutta import RK4, Midpoint
 from ornstein.samplers.sa_solver import SASolver
 from ornstein.samplers.score_annealing import ScoreAnnealing
 from ornstein.samplers.self_conditioned import SelfConditioned
+from ornstein.samplers.tcd import TCD
 from ornstein.samplers.unipc import UniPC
 
 SAMPLERS: dict[str, type[DenoisingSampler]] = {
@@ -87,14 +87,12 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
 ASCENDING: dict[str, type[DenoisingSampler]] = {"ddim_inversion": DDIMInversion}
 """Those that go from data to noise: found by name, but no way to draw samples."""
 
-DISTILLED: dict[str, type[DenoisingSampler]] = {"lcm": Consistency, "tcd": TCD}
-"""Those for distilled models, whose answer is the end of the flow and not E[x_0 | x_t]."""
-
 LEARNED: dict[str, type[DenoisingSampler]] = {
     "flow_map": FlowMap,
     "renoise": Renoise,
     "score_annealing": ScoreAnnealing,
     "self_conditioned": SelfConditioned,
+    "tcd": TCD,
 }
 """Samplers for denoisers that were trained to be jumped with; on any other they converge to nothing, so orders say nothing."""
 
@@ -152,9 +150,6 @@ _ALIASES: dict[str, str] = {
     "dopri5": "adaptive_rk",
     "deismultistepscheduler": "deis",
     "ddimparallelscheduler": "paradigms",
-    "consistency": "lcm",
-    "lcmscheduler": "lcm",
-    "cmstochasticiterativescheduler": "lcm",
     "tcdscheduler": "tcd",
     "dpm++ sde": "dpmpp_sde",
     "dpmpp sde gpu": "dpmpp_sde",
@@ -175,11 +170,15 @@ _ALIASES: dict[str, str] = {
     "ncsn": "annealed_langevin",
     "ncsnv2": "annealed_langevin",
     "ald": "annealed_langevin",
+    "consistency": "renoise",
+    "cmstochasticiterativescheduler": "renoise",
     "cas": "consistent_annealed",
     "gotta go fast": "adaptive_sde",
 }
 
 _WITH_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lcm": ("tcd", {"gamma": 1.0}),
+    "lcmscheduler": ("tcd", {"gamma": 1.0}),
     "plms": ("pndm", {"start": "heun"}),
     "uni pc bh1": ("unipc", {"variant": "bh1"}),
     "uni pc bh2": ("unipc", {"variant": "bh2"}),
@@ -216,7 +215,7 @@ class Choice:
     @property
     def kind(self) -> type[DenoisingSampler]:
         """The sampler's class."""
-        return (SAMPLERS | ASCENDING | DISTILLED | LEARNED)[self.name]
+        return (SAMPLERS | ASCENDING | LEARNED)[self.name]
 
     def __call__(self, denoiser: Denoiser) -> DenoisingSampler:
         return self.kind(denoiser, **dict(self.options))
@@ -241,7 +240,7 @@ def get(name: str, *, grid: str | None = None, options: Mapping[str, Any] | None
     for suffix, its_grid in _GRID_SUFFIXES.items():
         if key.endswith(suffix):
             key, grid = key.removesuffix(suffix), grid or its_grid
-    kinds = SAMPLERS | ASCENDING | DISTILLED | LEARNED
+    kinds = SAMPLERS | ASCENDING | LEARNED
     known = {re.sub(r"_", " ", n): n for n in kinds} | _ALIASES
     own, preset = _WITH_OPTIONS.get(key, (known.get(key), {}))
     if own is None:

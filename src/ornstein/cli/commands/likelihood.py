@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from ornstein.cli.device import require_device
     from ornstein.data import SOURCES, open_data
     from ornstein.evaluation.sources import spread
-    from ornstein.recipes.house import load
+    from ornstein.interop.load import load
 
     system = load(args.what)
     system.to(require_device(args.device))

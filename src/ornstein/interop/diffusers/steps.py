@@ -92,6 +92,11 @@ class Strided(Sampler[Tensor]):
         return self.sampler.step(x_t, t, torch.where(low, torch.full_like(t, self.last), end), state, rng, cond)
 
 
+def _limits(grid: Tensor, orders: Sequence[int]) -> dict[float, int]:
+    """The order allowed at the start of each of the last steps: ``orders[0]`` in the last, ``orders[1]`` before it."""
+    return {float(grid[-2 - i]): order for i, order in enumerate(orders) if i + 2 <= len(grid)}
+
+
 @final
 class Tapered(Sampler[Tensor]):
     """A multistep sampler whose last steps read less of the history: ``orders[0]`` in the last, ``orders[1]`` before it.
@@ -101,7 +106,7 @@ class Tapered(Sampler[Tensor]):
 
     def __init__(self, sampler: Sampler[Tensor], grid: Tensor, orders: Sequence[int]):
         self.sampler = sampler
-        self.limits = {float(grid[-2 - i]): order for i, order in enumerate(orders) if i + 2 <= len(grid)}
+        self.limits = _limits(grid, orders)
 
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
@@ -123,7 +128,7 @@ class MultistepPP(Sampler[Tensor]):
     def __init__(self, denoiser: Denoiser, order: int, midpoint: bool, grid: Tensor, orders: Sequence[int]):
         self.highest, self.midpoint = order, midpoint
         self.two, self.three = DPMSolverPP2M(denoiser), DPMSolverPP3M(denoiser, curvature=0.5)
-        self.limits = {float(grid[-2 - i]): o for i, o in enumerate(orders) if i + 2 <= len(grid)}
+        self.limits = _limits(grid, orders)
 
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND

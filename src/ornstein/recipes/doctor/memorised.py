@@ -7,7 +7,7 @@ import torch
 
 from ornstein.core.finding import Finding, error, ok, warning
 from ornstein.data.doctor.duplicates import first_of_each
-from ornstein.evaluation.memorised import copies
+from ornstein.evaluation.copies import copies
 from ornstein.recipes.doctor.case import Case
 
 NAME = "memorisation"

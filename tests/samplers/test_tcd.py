@@ -12,7 +12,7 @@ from ornstein.core.errors import UsageError
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes import EDM, VE, VP, FlowMatching, GaussianProcess
-from ornstein.samplers import DDIM, TCD, Consistency, get, simulate
+from ornstein.samplers import DDIM, TCD, get, simulate
 from ornstein.testing import exact
 from ornstein.testing.exact.gaussian import GaussianProblem
 from ornstein.testing.order import exact_law, sampled_law
@@ -36,7 +36,7 @@ class FlowEnd(Denoiser):
 def test_the_law_is_exact_on_every_grid(process: GaussianProcess, times: list[float]) -> None:
     problem = exact.gaussian(process, 0.7, 0.25)
     grid = torch.tensor(times, dtype=torch.float64)
-    law = sampled_law(Consistency(FlowEnd(problem)), problem, grid)
+    law = sampled_law(TCD(FlowEnd(problem), 1.0), problem, grid)
     assert law.distance(exact_law(problem, times[-1])) < 1e-9
 
 
@@ -47,7 +47,7 @@ def test_tcd_lies_between_ddim_and_lcm(process: GaussianProcess) -> None:
     x = torch.linspace(-1, 1, 4, dtype=torch.float64).reshape(4, 1)
     ends = [
         simulate(sampler, x, grid, Rng(range(4)))
-        for sampler in (TCD(FlowEnd(problem), 1.0), Consistency(FlowEnd(problem)), TCD(FlowEnd(problem), 0.0))
+        for sampler in (TCD(FlowEnd(problem), 1.0), get("LCM")(FlowEnd(problem)), TCD(FlowEnd(problem), 0.0))
     ]
     assert torch.allclose(ends[0], ends[1], atol=1e-12)
     assert torch.allclose(ends[2], simulate(DDIM(FlowEnd(problem)), x, grid, Rng(range(4))), atol=1e-12)
@@ -64,7 +64,8 @@ def test_tcd_adds_the_noise_that_leads_back_to_s() -> None:
 
 def test_names_and_bad_input() -> None:
     denoiser = exact.gaussian(VP()).denoiser
-    for spelling, kind in (("LCM", Consistency), ("LCMScheduler", Consistency), ("tcd", TCD), ("TCDScheduler", TCD)):
-        assert isinstance(get(spelling)(denoiser), kind)
+    for spelling, gamma in (("LCM", 1.0), ("LCMScheduler", 1.0), ("tcd", 0.3), ("TCDScheduler", 0.3)):
+        sampler = get(spelling)(denoiser)
+        assert isinstance(sampler, TCD) and sampler.gamma == gamma
     with pytest.raises(UsageError, match="gamma, the share of noise made anew"):
         TCD(denoiser, 1.5)

@@ -20,27 +20,12 @@ from ornstein.samplers.levels import exponential_euler
 
 
 @final
-class Consistency(DenoisingSampler):
-    r"""x_s = alpha_s f(x_t, t) + sigma_s z: to the data, and noised anew. LCM's sampler, and multistep consistency sampling.
-
-    With the exact end f of the flow the law is exact on every grid.
-    Song et al. 2023, 2303.01469, algorithm 1; Luo et al. 2023, 2310.04378.
-    """
-
-    needs = GaussianProcess
-    stochastic: ClassVar[bool] = True
-
-    def step(
-        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, State]:
-        x_0 = self.denoiser(x_t, t, cond).mean
-        a, b = cast(x_t, self.process.alpha(s), self.process.sigma(s))
-        return a * x_0 + b * rng.normal_like(x_t), None
-
-
-@final
 class TCD(DenoisingSampler):
-    r"""To u = (1 - gamma) s along the straight line to f(x_t, t), then noised up to s. gamma = 1 is LCM's, 0 DDIM's step.
+    r"""To u = (1 - gamma) s along the straight line to f(x_t, t), then noised up to s. gamma = 0 is DDIM's step.
+
+    gamma = 1 is LCM's, x_s = alpha_s f(x_t, t) + sigma_s z (Luo et al. 2023, 2310.04378, algorithm 3); :class:`Renoise` differs
+    where the model's boundary lies above 0.
+
 
     x_s = alpha_s/alpha_u x_u + sigma_{s|u} z, sigma_{s|u}^2 = sigma_s^2 - (alpha_s/alpha_u)^2 sigma_u^2. Zheng et al. 2024,
     2402.19159 (strategic stochastic sampling).
