@@ -6,6 +6,7 @@ from ornstein.evaluation.frechet import GaussianStatistics as GaussianStatistics
 from ornstein.evaluation.frechet import frechet as frechet
 from ornstein.evaluation.frechet import frechet_distance as frechet_distance
 from ornstein.evaluation.kid import kid as kid
+from ornstein.evaluation.measure import measure as measure
 from ornstein.evaluation.prdc import PRDC as PRDC
 from ornstein.evaluation.prdc import prdc as prdc
 from ornstein.evaluation.record import Record as Record
