@@ -18,6 +18,7 @@ MODULES = (
     "ornstein.recipes.guidance.low_density",
     "ornstein.recipes.images.analog_bits",
     "ornstein.recipes.images.blur_diffusion",
+    "ornstein.recipes.images.cld",
     "ornstein.recipes.images.consistency_improved",
     "ornstein.recipes.images.consistency_models",
     "ornstein.recipes.images.d3pm",
