@@ -80,12 +80,12 @@ def measured(args: argparse.Namespace, files: list[Path], shape: tuple[int, ...]
         shown = y.repeat_interleave(args.scale, 2).repeat_interleave(args.scale, 3)
         return Measurement(y, operator, noise), shown
     if args.task == "uncrop":
-        x, y, w, h = box(args.box or f"{width // 4},{height // 4},{width // 2},{height // 2}", width, height)
+        left, top, w, h = box(args.box or f"{width // 4},{height // 4},{width // 2},{height // 2}", width, height)
         known = torch.zeros(1, height, width)
-        known[:, y : y + h, x : x + w] = 1
+        known[:, top : top + h, left : left + w] = 1
         canvas = torch.zeros(len(files), channels, height, width)
         for i, f in enumerate(files):
-            canvas[i, :, y : y + h, x : x + w] = read(f, channels, (w, h))
+            canvas[i, :, top : top + h, left : left + w] = read(f, channels, (w, h))
         return Measurement(canvas, Mask(known), noise), canvas
     given = torch.stack([read(f, channels, (width, height)) for f in files])
     if args.task == "inpaint":
