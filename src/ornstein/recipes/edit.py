@@ -14,7 +14,7 @@ from ornstein.core.measurement import Measurement
 from ornstein.core.rng import Rng
 from ornstein.core.shapes import expand
 from ornstein.measurements.mask import Mask
-from ornstein.recipes.restore import restore
+from ornstein.recipes.restore import labelled, restore, scale_for
 from ornstein.recipes.samples import Samples
 from ornstein.samplers.base import Step, simulate
 from ornstein.samplers.ddim import DDIM
@@ -39,8 +39,8 @@ def sdedit(
     seed: int = 0,
     guidance: float | None = None,
     batch: int = 64,
+    label: str | int | None = None,
     on_step: OnStep = None,
-    **conditions: Any,
 ) -> Samples:
     r"""x_{t0} = alpha x_g + sigma z, then the reverse process from t0: ``n`` pictures that keep the guide's composition.
 
@@ -71,7 +71,7 @@ def sdedit(
 
     about = {"edit": "sdedit", "strength": strength, "steps": steps}
     if mask is None:
-        return _run(system, rows, begin, times, seed, guidance, batch, on_step, about, conditions)
+        return _run(system, rows, begin, times, seed, guidance, batch, on_step, about, label)
     return restore(
         system, Measurement(guide * mask, Mask(mask)), n=n, method="ccdf", steps=steps, strength=strength, guess=guide,
         seed=seed, guidance=guidance, batch=batch, on_step=on_step, **conditions,
@@ -88,8 +88,8 @@ def interpolate(
     seed: int = 0,
     guidance: float | None = None,
     batch: int = 64,
+    label: str | int | None = None,
     on_step: OnStep = None,
-    **conditions: Any,
 ) -> Samples:
     """``n`` pictures from one to another: both are inverted by DDIM, their noises joined by an arc, and drawn again.
 
@@ -102,7 +102,7 @@ def interpolate(
         raise UsageError(f"interpolation goes between 2 pictures in n >= 2, got {len(ends)} pictures and n = {n}")
     _require(system, ends, n, steps)
     times = get_grid(system.grid)(system.process, steps, float(system.process.t_max), None)
-    noise = invert(system, ends, steps=steps, **conditions)
+    noise = invert(system, ends, steps=steps, label=label)
     a, b = noise.flatten(1).double()
     angle = torch.arccos((a @ b / (a.norm() * b.norm())).clamp(-1, 1)).clamp_min(1e-6)  # of equal ends: any way will do
     at = torch.linspace(0, 1, n, dtype=torch.float64)
@@ -157,25 +157,21 @@ def translate(
         batch,
         on_step,
         about,
-        {"label": target},
+        target,
     )
 
 
 @torch.no_grad()
-def invert(system: System, pictures: Tensor, *, steps: int = 50, refine: int = 3, **conditions: Any) -> Tensor:
+def invert(
+    system: System, pictures: Tensor, *, steps: int = 50, refine: int = 3, label: str | int | None = None
+) -> Tensor:
     """The noise from which DDIM draws these pictures (without guidance), up to the error of ``steps``."""
-    cond = {k: v.to(system.device) for k, v in _conditions(system, len(pictures), 0, conditions).items()}
+    cond = {k: v.to(system.device) for k, v in labelled(system, range(len(pictures)), label).items()}
     system.modules.eval()
     rng = Rng([0] * len(pictures))
     x = system.codec.encode(pictures.to(system.device), rng)
     times = get_grid(system.grid)(system.process, steps, float(system.process.t_max), None).flip(0)
     return simulate(DDIMInversion(system.denoiser, refine), x, times, rng, cond)
-
-
-def _conditions(system: System, n: int, seed: int, given: dict[str, Any]) -> dict[str, Tensor]:
-    if system.classes and given.get("label") is None:
-        given = {**given, "label": -1}
-    return system.conditions(list(range(seed, seed + n)), given)
 
 
 def _require(system: System, pictures: Tensor, n: int, steps: int) -> None:
@@ -199,15 +195,13 @@ def _run(
     batch: int,
     on_step: OnStep,
     about: dict[str, Any],
-    given: dict[str, Any],
+    label: str | int | None,
 ) -> Samples:
     """DDIM from given states, without guidance unless a label or a scale is given."""
-    conditions = dict(given)
-    named = conditions.get("label") not in (None, -1) or conditions.get("prompt") is not None
-    scale = guidance if guidance is not None else system.guidance if named else 1.0
+    scale = scale_for(system, label, guidance)
     move = DDIM(system.guided(scale))
     seeds = list(range(seed, seed + len(rows)))
-    cond = _conditions(system, len(rows), seed, conditions)
+    cond = labelled(system, seeds, label)
     system.modules.eval()
     done = []
     for start in range(0, len(rows), batch):

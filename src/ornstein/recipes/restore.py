@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -68,8 +68,8 @@ def restore(
     seed: int = 0,
     guidance: float | None = None,
     batch: int = 64,
+    label: str | int | None = None,
     on_step: Callable[[Step], None] | None = None,
-    **conditions: Any,
 ) -> Samples:
     """``n`` restorations of each measured image, in order: those of image 0 first. Draw j of image i has seed + i n + j.
 
@@ -80,7 +80,7 @@ def restore(
         steps: of the grid; by default the method's.
         strength: where on the way from data (0) to noise (1) to start; below 1 from ``guess``, noised to there.
         guess: ``[B, ...]`` data in [-1, 1]; by default A^+ y, or what the operator offers.
-        guidance, conditions: as in :meth:`System.sample`; without a label the system draws unconditionally.
+        guidance, label: as in :meth:`System.sample`; without a label the system draws unconditionally.
 
     Raises:
         UsageError: an unknown method or option, strength outside (0, 1], n or steps below 1.
@@ -100,14 +100,10 @@ def restore(
     if "data_var" in row.options and isinstance(system.codec, Scale):
         chosen.setdefault("data_var", 0.5 * system.codec.scale**2)  # images in [-1, 1] have a variance of about 0.5
     total = len(measurement.y) * n
-    if conditions.get("label") is None and system.classes:
-        conditions["label"] = -1
-    if system.classes and conditions["label"] == -1 and guidance is None:
-        guidance = 1.0
-    scale = system.guidance if guidance is None else guidance
+    scale = scale_for(system, label, guidance)
     denoiser = system.guided(scale)
     seeds = list(range(seed, seed + total))
-    cond = system.conditions(seeds, conditions)
+    cond = labelled(system, seeds, label)
     system.modules.eval()
     rows = torch.arange(total) // n
     done, device = [], system.device
@@ -142,6 +138,20 @@ def restore(
         "guidance": scale,
     }
     return Samples(torch.cat(done), seeds, cond, system.classes, system.provenance(about))
+
+
+def labelled(system: System, seeds: Sequence[int], label: str | int | None) -> dict[str, Tensor]:
+    """The conditions of a label; without one, those of the unconditional model."""
+    if label is None:
+        return system.conditions(seeds, {"label": -1} if system.classes else {})
+    return system.conditions(seeds, {"label": label})
+
+
+def scale_for(system: System, label: str | int | None, guidance: float | None) -> float:
+    """The guidance scale: the recipe's where a label is given, none where there is nothing to strengthen."""
+    if guidance is not None:
+        return guidance
+    return 1.0 if label in (None, -1) else system.guidance
 
 
 def _require_fit(system: System, measurement: Measurement, guess: Tensor | None) -> Tensor:
