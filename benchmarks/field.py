@@ -101,9 +101,7 @@ def main() -> None:
     def measured(row: str, source: Any, about: dict[str, Any]) -> Record:
         file = out / f"record-{row.replace(' ', '-')}.json"
         if not file.is_file():
-            record = evaluate(
-                source, reference, metrics=METRICS, extractor=extractor, protocol=protocol, subject=about
-            )
+            record = evaluate(source, reference, metrics=METRICS, extractor=extractor, protocol=protocol, subject=about)
             if isinstance(source, Drawn):
                 record.subject["evaluations"] = source.evaluations
             record.save(file)

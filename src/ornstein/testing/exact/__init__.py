@@ -12,6 +12,7 @@ torch.Size([4, 2])
 
 from ornstein.testing.exact.categorical import CategoricalProblem as CategoricalProblem
 from ornstein.testing.exact.categorical import categorical as categorical
+from ornstein.testing.exact.conditioned import conditioned as conditioned
 from ornstein.testing.exact.gaussian import GaussianProblem as GaussianProblem
 from ornstein.testing.exact.gaussian import gaussian as gaussian
 from ornstein.testing.exact.linear import CoupledProblem as CoupledProblem
