@@ -181,7 +181,14 @@ METRICS = table_of(
     )
 )  # fmt: skip
 
+
+def _suits(row: Measure[Series], samples: Series) -> bool:
+    """Several draws are forecasts and measured in pairs; one series each is a set."""
+    channels = samples.x.shape[3]
+    return ("pairs" in row.needs) == (samples.draws > 1) and (channels > 1 or row.name != "cross_correlation")
+
+
 SERIES = Modality(
     "series", "time series: forecasts with several draws, or sets", Series, METRICS,
-    ("spectral", "autocorrelation"), SeriesSettings, require_same_form,
+    ("spectral", "autocorrelation"), SeriesSettings, require_same_form, _suits,
 )  # fmt: skip

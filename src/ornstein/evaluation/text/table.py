@@ -254,12 +254,12 @@ METRICS = table_of(
             _TOKENS,
         ),
         Measure(
-            "ngram_perplexity", "perplexity under a Kneser-Ney model of the training texts, the reference's too, and word entropy",
+            "ngram_perplexity", "perplexity under a Kneser-Ney model of the training texts, and word entropy",
             {"ngram_perplexity": "", "word_entropy": "", "ngram_perplexity_reference": ""}, _ngram, frozenset({"train"}),
             ("order", *_TOKENS), fixed=("ngram_perplexity_reference",),
         ),
         Measure(
-            "reverse_perplexity", "perplexity of the reference under a Kneser-Ney model of the samples: high where variety is lacking",
+            "reverse_perplexity", "perplexity of the reference under a Kneser-Ney model of the samples: high without variety",
             {"reverse_perplexity": "lower"}, _reverse, uses=("order", *_TOKENS), resampled=False,
         ),
         mauve_in(hashed_words, HASHED),
