@@ -13,7 +13,7 @@ import numpy as np
 from ornstein.core.errors import DataError, UsageError
 
 SAMPLES = ("x", "samples", "series", "data", "scores", "masks", "arr_0")
-REFERENCE = ("reference", "labels", "y", "truth", *SAMPLES)
+REFERENCE = ("reference", "truth", "labels", "y", *SAMPLES)
 """Names of arrays, of what is measured and of what it is measured against: one file may hold both."""
 
 TEXTS = ("text", "texts", "prediction", "predictions", "candidates", "hypothesis")
