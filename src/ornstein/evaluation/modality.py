@@ -11,7 +11,6 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar, final
 
 from torch import Tensor
 
-
 from ornstein.core.errors import DataError, UsageError, unknown
 
 Better = Literal["lower", "higher", ""]

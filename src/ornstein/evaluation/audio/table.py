@@ -63,7 +63,9 @@ def _pitch(x: Given[Clips]) -> dict[str, float]:
     found = _each(x, "f0", of)
     # A half without a voiced pair has no pitch error either; its spread is then unknown, and no reason to stop.
     if x.index is None and bool(found[:, 1].isnan().all()):
-        raise DataError("f0: no frame has a pitch in both clips of any pair; the clips are silent, noise, or out of range")
+        raise DataError(
+            "f0: no frame has a pitch in both clips of any pair; the clips are silent, noise, or out of range"
+        )
     cents, gross, voicing = found.nanmean(0).tolist()
     return {"f0_cents": cents, "f0_gross": gross, "f0_voicing": voicing}
 
