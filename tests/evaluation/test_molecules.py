@@ -16,7 +16,8 @@ from ornstein.evaluation.molecules.matching import maximum_matching
 
 DRUGS = (
     "CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "CN1CCC[C@H]1c2cccnc2",
-    "C[N+](C)(C)CC(=O)[O-]", "O=C(O)c1ccccc1O", "c1ccc2[nH]ccc2c1", "Cn1cccc1-c1ccsc1", "O=[N+]([O-])c1ccccc1", "FC(F)(F)c1ccncc1",
+    "C[N+](C)(C)CC(=O)[O-]", "O=C(O)c1ccccc1O", "c1ccc2[nH]ccc2c1", "Cn1cccc1-c1ccsc1",
+    "O=[N+]([O-])c1ccccc1", "FC(F)(F)c1ccncc1",
     "CS(=O)(=O)N1CCOCC1", "C1CC2CCC1C2", "C/C=C/C#N", "[Na+].[Cl-]", "c1ccc2c(c1)ccc1ccccc12", "O=c1cc[nH]c(=O)[nH]1",
     "CC1(C)SC2C(NC(=O)Cc3ccccc3)C(=O)N2C1C(=O)O", "C12C3C4C1C5C2C3C45", "BrC%12CCCC%12I",
     "[2H]C([2H])([2H])O", "CP(=O)(O)OC", "c1ccoc1", "c1cc[n+](C)cc1", "[nH]1nnc2ccccc12", "C[Si](C)(C)Cl", "N#Cc1ccccc1B(O)O",

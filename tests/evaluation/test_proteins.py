@@ -91,11 +91,11 @@ def test_a_gap_is_counted_and_not_measured() -> None:
 
 
 def test_clashes_by_hand() -> None:
-    folded = np.concatenate([HELIX.xyz[:5], HELIX.xyz[:5] + [0, 0, 100.0]])
+    folded = np.concatenate([HELIX.xyz[:5], HELIX.xyz[:5] + np.array([0, 0, 100.0])])
     assert clashes(Chain(folded)) == 0
-    folded[9, 1] = folded[0, 1] + [2.7, 0, 0]  # CA on CA: 3.4 - 0.6 is allowed
+    folded[9, 1] = folded[0, 1] + np.array([2.7, 0, 0])  # CA on CA: 3.4 - 0.6 is allowed
     near = clashes(Chain(folded))
-    folded[9, 1] = folded[0, 1] + [200.0, 0, 0]
+    folded[9, 1] = folded[0, 1] + np.array([200.0, 0, 0])
     assert near >= 1 and clashes(Chain(folded)) == 0
     flat = Chain(np.zeros((4, 4, 3)))  # all atoms in one place: every pair at least two residues apart
     assert clashes(flat) == 3 * 16

@@ -61,6 +61,9 @@ def measure(
                 raise DataError(f"the samples are {modality.name} and the {name} is {type(other).__name__}")
             modality.require(samples, other, name)
     _check(rows, samples, reference, train)
+    for row in rows:
+        if missing := [name for name in row.asks if not getattr(settings, name)]:
+            raise UsageError(f"{row.name} needs the setting '{missing[0]}'")
     values: dict[str, float] = {}
     errors: dict[str, float] = {}
     warnings: list[str] = []
@@ -78,7 +81,7 @@ def measure(
         if row.resampled and draws and len(samples) >= LEAST_FOR_INTERVALS:
             spread = standard_errors(partial(_part, row, given), len(samples), draws, settings.seed)
             # Not finite where a half has no value, as of series that are constant.
-            errors |= {key: spread[key] for key in found if math.isfinite(spread[key])}
+            errors |= {key: spread[key] for key in found if key not in row.fixed and math.isfinite(spread[key])}
     used: dict[str, Any] = {name: asdict(settings)[name] for row in rows for name in row.uses}
     used |= {key: value for row in rows for key, value in row.protocol.items()}
     if train is not None and any("train" in row.needs for row in rows):

@@ -67,7 +67,7 @@ def _tm(x: Given[Chains]) -> dict[str, float]:
         for i, (p, q) in enumerate(zip(a.chains, b.chains, strict=True)):
             if len(p) != len(q):
                 raise DataError(
-                    f"tm_score compares residue i with residue i, and pair {i} has {len(p)} and {len(q)}; align and cut the chains"
+                    f"tm_score compares residue i with residue i, and pair {i} has {len(p)} and {len(q)}; align them"
                 )
             rows.append([tm_score(p.xyz[:, 1], q.xyz[:, 1])])
         return _rows(rows)
