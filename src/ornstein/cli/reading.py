@@ -1,10 +1,11 @@
-"""Files of series, tables, scores and texts, read for ``ornstein evaluate``."""
+"""Files of anything but images, read for ``ornstein evaluate``."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ def read(kind: str, path: Path, reference: bool, settings: Any) -> Any:
     Raises:
         DataError: no such file, another format, nothing in it.
     """
+    if kind in _OF_EVALUATION:
+        module, name = _OF_EVALUATION[kind]
+        return getattr(import_module(f"ornstein.evaluation.{module}"), name)(path)
     if not path.is_file():
         raise DataError(f"no file {path}; give a file of {kind}")
     return _READERS[kind](path, reference, settings)
@@ -187,12 +191,33 @@ _READERS: dict[str, Callable[[Path, bool, Any], Any]] = {
 }
 
 
+_OF_EVALUATION = {
+    "audio": ("audio", "read_clips"),
+    "video": ("video", "read_videos"),
+    "points": ("points", "read_clouds"),
+    "voxels": ("voxels", "read_grids"),
+    "molecules": ("molecules", "read_molecules"),
+    "proteins": ("proteins", "read_chains"),
+}
+"""Files that are read by functions of their own, folders of them too."""
+
+_ENDINGS = {
+    ".txt": "text", ".jsonl": "text", ".csv": "tables", ".wav": "audio", ".xyz": "points", ".pts": "points",
+    ".smi": "molecules", ".smiles": "molecules", ".pdb": "proteins", ".ent": "proteins",
+    **dict.fromkeys((".mp4", ".webm", ".mkv", ".avi", ".mov"), "video"),
+}  # fmt: skip
+_IN_FOLDERS = ("audio", "video", "points", "molecules", "proteins")
+
+
 def kind_of(path: Path) -> str | None:
-    """The modality that a file's ending tells; None where it does not."""
-    return {".txt": "text", ".jsonl": "text", ".csv": "tables"}.get(path.suffix)
+    """The modality that a file's ending tells, or the endings in a folder; None where they do not."""
+    if not path.is_dir():
+        return _ENDINGS.get(path.suffix.lower())
+    found = {_ENDINGS.get(p.suffix.lower()) for p in path.iterdir()} & set(_IN_FOLDERS)
+    return found.pop() if len(found) == 1 else None
 
 
 def require_known(kind: str) -> None:
     """Refuse a modality whose files are not read here."""
-    if kind not in _READERS:
+    if kind not in _READERS and kind not in _OF_EVALUATION:
         raise UsageError(f"files of {kind} are not read by this command; call ornstein.evaluation.measure on arrays")
