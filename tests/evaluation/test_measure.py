@@ -112,7 +112,7 @@ def test_measures_of_ones_own() -> None:
         (lambda: measure(TRUTH, TRUTH, metrics=[]), UsageError, "no metric is named; known: crps"),
         (lambda: measure(TRUTH, TRUTH, settings=TextSettings()), UsageError, "series takes SeriesSettings, got TextSettings"),
         (lambda: measure(TRUTH, Texts(["a"])), DataError, "the samples are series and the reference is Texts"),
-        (lambda: measure(torch.zeros(3)), DataError, "one of Series, Table, Scores, Texts .*got Tensor"),
+        (lambda: measure(torch.zeros(3)), DataError, "one of Series, Table, Scores, Texts.* got Tensor"),
     ],
 )  # fmt: skip
 def test_what_is_refused(make: Any, error: type[Exception], message: str) -> None:
