@@ -1,7 +1,7 @@
 """Write the tables of docs/metrics.md and docs/metrics/: the metrics that exist, and their agreement with trusted ones.
 
     python tools/metrics_page.py            # all pages
-    python tools/metrics_page.py text       # one: images, series, tables, detection or text
+    python tools/metrics_page.py text       # one: images, series, tables, detection, text, audio, ...
 
 The first table is the registry's; the second runs every comparison of tests/evaluation/agreement*.py and states the power of
 ten that bounds the largest relative difference. The text around the tables is kept.
@@ -25,6 +25,12 @@ PAGES = {
     "tables": (DOCS / "metrics" / "tables.md", "agreement_tabular"),
     "detection": (DOCS / "metrics" / "detection.md", "agreement_detection"),
     "text": (DOCS / "metrics" / "text.md", "agreement_text"),
+    "audio": (DOCS / "metrics" / "audio.md", "agreement_audio"),
+    "video": (DOCS / "metrics" / "video.md", "agreement_video"),
+    "points": (DOCS / "metrics" / "points.md", "agreement_points"),
+    "voxels": (DOCS / "metrics" / "voxels.md", "agreement_voxels"),
+    "molecules": (DOCS / "metrics" / "molecules.md", "agreement_molecules"),
+    "proteins": (DOCS / "metrics" / "proteins.md", "agreement_proteins"),
 }
 
 

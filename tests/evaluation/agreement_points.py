@@ -1,4 +1,4 @@
-"""Our metrics of point clouds and volumes beside SciPy's, POT's and scikit-learn's."""
+"""Our metrics of point clouds beside SciPy's, POT's and scikit-learn's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import ot
 import torch
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist, jensenshannon
-from sklearn.metrics import jaccard_score
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
@@ -15,7 +14,6 @@ from evaluation.trusted import Numbers, Row
 from ornstein.evaluation import measure
 from ornstein.evaluation.points import Clouds, PointSettings, chamfer, earth_mover
 from ornstein.evaluation.points.occupancy import cube
-from ornstein.evaluation.voxels import class_iou, iou
 
 
 def clouds(count: int, points: int, seed: int, shift: float = 0.0) -> list[Tensor]:
@@ -66,19 +64,15 @@ def of_divergence() -> tuple[Numbers, Numbers]:
     for e in inside:
         e[0], e[-1] = -np.inf, np.inf  # points beyond the cube belong to its outermost cells
     p, q = (
-        np.histogramdd(torch.cat(x).numpy().clip(-50, 50), [np.nan_to_num(e, posinf=60, neginf=-60) for e in inside])[0].ravel()
+        np.histogramdd(torch.cat(x).numpy().clip(-50, 50), [np.nan_to_num(e, posinf=60, neginf=-60) for e in inside])[
+            0
+        ].ravel()
         for x in (mine, theirs)
     )
-    found = measure(Clouds(mine), Clouds(theirs), metrics=["jsd"], settings=PointSettings(cells=8), draws=0).values["jsd"]
+    found = measure(Clouds(mine), Clouds(theirs), metrics=["jsd"], settings=PointSettings(cells=8), draws=0).values[
+        "jsd"
+    ]
     return [found], [jensenshannon(p, q, base=2) ** 2]
-
-
-def of_overlap() -> tuple[Numbers, Numbers]:
-    g = torch.Generator().manual_seed(0)
-    a, b = (torch.randint(0, 4, (5, 6, 6, 6), generator=g) for _ in range(2))
-    pairs = [(y.flatten().numpy(), x.flatten().numpy()) for x, y in zip(a, b, strict=True)]
-    classes = [jaccard_score(y, x, labels=[1, 2, 3], average="macro") for y, x in pairs]
-    return iou(a, b).tolist() + class_iou(a, b).tolist(), [jaccard_score(y > 0, x > 0) for y, x in pairs] + classes
 
 
 ROWS = (
@@ -86,5 +80,4 @@ ROWS = (
     Row("earth mover's distance", "POT `emd2`", of_earth_mover),
     Row("MMD, COV, 1-NNA", "SciPy `cKDTree`, scikit-learn `KNeighborsClassifier`", of_sets),
     Row("Jensen-Shannon divergence", "SciPy `jensenshannon`, NumPy `histogramdd`", of_divergence),
-    Row("intersection over union", "scikit-learn `jaccard_score`", of_overlap),
 )

@@ -55,7 +55,9 @@ def of_frechet() -> tuple[Numbers, Numbers]:
     def first_frame(video: Tensor) -> Tensor:
         return video[:1].flatten(1).double() / 255
 
-    theirs = FrechetInceptionDistance(feature=Pixels(), input_img_size=(3, 4, 4), normalize=True).set_dtype(torch.float64)
+    theirs = FrechetInceptionDistance(feature=Pixels(), input_img_size=(3, 4, 4), normalize=True).set_dtype(
+        torch.float64
+    )
     theirs.update(b[:, 0].double() / 255, real=True)
     theirs.update(a[:, 0].double() / 255, real=False)
     found = measure(Videos(a), Videos(b), metrics=[frechet_video(first_frame)], draws=0)

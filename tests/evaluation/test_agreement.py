@@ -6,7 +6,19 @@ import re
 
 import pytest
 
-from evaluation import agreement, agreement_detection, agreement_series, agreement_tabular, agreement_text
+from evaluation import (
+    agreement,
+    agreement_audio,
+    agreement_detection,
+    agreement_molecules,
+    agreement_points,
+    agreement_proteins,
+    agreement_series,
+    agreement_tabular,
+    agreement_text,
+    agreement_video,
+    agreement_voxels,
+)
 from evaluation.trusted import TOLERANCE, Row
 from house.tree import ROOT
 from ornstein.evaluation.modalities import MODALITIES
@@ -18,6 +30,12 @@ PAGES = {
     "metrics/tables.md": (agreement_tabular.ROWS, MODALITIES["tables"].metrics),
     "metrics/detection.md": (agreement_detection.ROWS, MODALITIES["detection"].metrics),
     "metrics/text.md": (agreement_text.ROWS, MODALITIES["text"].metrics),
+    "metrics/audio.md": (agreement_audio.ROWS, MODALITIES["audio"].metrics),
+    "metrics/video.md": (agreement_video.ROWS, MODALITIES["video"].metrics),
+    "metrics/points.md": (agreement_points.ROWS, MODALITIES["points"].metrics),
+    "metrics/voxels.md": (agreement_voxels.ROWS, MODALITIES["voxels"].metrics),
+    "metrics/molecules.md": (agreement_molecules.ROWS, MODALITIES["molecules"].metrics),
+    "metrics/proteins.md": (agreement_proteins.ROWS, MODALITIES["proteins"].metrics),
 }
 ROWS = [row for rows, _ in PAGES.values() for row in rows]
 

@@ -29,7 +29,8 @@ def add_protocol(parser: argparse.ArgumentParser, required: bool = True) -> None
     parser.add_argument(
         "--extractor",
         default="auto",
-        help="pixels, digits, fashion-mnist, or inception=FILE, dinov2=FILE, clip=FILE (default: what fits the reference)",
+        help="pixels, digits, fashion-mnist, efficientnet, or inception=FILE, dinov2=FILE, clip=FILE, efficientnet=FILE "
+        "(default: what fits the reference)",
     )
     parser.add_argument("--extractor-hash", help="the SHA-256 that the extractor's file must have")
     parser.add_argument("--draws", type=int, default=20, help="half-samples for the intervals, 0 for none (default 20)")
@@ -255,7 +256,13 @@ def over_seeds(
 
 def open_extractor(word: str, data: str, channels: int, wanted_hash: str | None) -> Any:
     """``auto``, a name, or ``name=FILE``."""
-    from ornstein.evaluation.features import ClassifierFeatures, PixelFeatures, extractor_for, extractor_from_file
+    from ornstein.evaluation.features import (
+        ClassifierFeatures,
+        EfficientNetFeatures,
+        PixelFeatures,
+        extractor_for,
+        extractor_from_file,
+    )
 
     name, _, file = word.partition("=")
     if file:
@@ -264,6 +271,8 @@ def open_extractor(word: str, data: str, channels: int, wanted_hash: str | None)
         extractor = extractor_for(data, channels)
     elif name == "pixels":
         extractor = PixelFeatures(channels)
+    elif name == "efficientnet":
+        extractor = EfficientNetFeatures()
     elif name in ("inception", "dinov2", "clip"):
         raise UsageError(f"--extractor {name} needs its weights: {name}=FILE")
     else:
