@@ -57,6 +57,15 @@ def test_an_interval_of_pairs_is_that_of_a_mean() -> None:
     assert made.errors["mae"] == pytest.approx(float(each.std()) / math.sqrt(40), rel=0.12)
 
 
+def test_halves_of_pairs_are_halves_of_both() -> None:
+    row: Measure[Series] = Measure(
+        "gap", "", {"gap": ""}, lambda x: {"gap": float((x.samples.x - x.reference.x).abs().max())},
+        frozenset({"reference", "pairs"}),
+    )  # fmt: skip
+    made = measure(TRUTH, TRUTH, metrics=[row])
+    assert made.values["gap"] == made.errors["gap"] == 0
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
