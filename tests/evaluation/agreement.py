@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -22,6 +20,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
+from evaluation.trusted import Numbers, Row
 from ornstein.evaluation import frechet, kid, prdc
 from ornstein.evaluation.classifier_score import classifier_score
 from ornstein.evaluation.energy import energy_distance
@@ -30,26 +29,6 @@ from ornstein.evaluation.mmd import mmd
 from ornstein.evaluation.sliced_wasserstein import directions, sliced_wasserstein
 from ornstein.evaluation.two_sample import logistic_regression
 from ornstein.evaluation.vendi import vendi
-
-TOLERANCE = 1e-4
-"""Relative, of every number."""
-
-Numbers = Sequence[float]
-
-
-@dataclass(frozen=True)
-class Row:
-    """``both()`` gives our numbers and theirs, of the same input."""
-
-    metric: str
-    trusted: str
-    both: Callable[[], tuple[Numbers, Numbers]]
-
-    def difference(self) -> float:
-        """The largest relative difference."""
-        ours, theirs = (np.asarray(v, dtype=np.float64) for v in self.both())
-        assert ours.shape == theirs.shape and ours.size and np.isfinite(ours).all() and (theirs != 0).all()
-        return float(np.max(np.abs(ours - theirs) / np.abs(theirs)))
 
 
 class Pixels(nn.Module):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ornstein.core.errors import DataError
+from ornstein.core.errors import DataError, UsageError
 from ornstein.evaluation import measure
 from ornstein.evaluation.audio import (
     AudioSettings,
@@ -158,8 +158,14 @@ def test_error_rates_by_hand() -> None:
     assert (
         found.values == {"wer": 2 / 3, "cer": (6 + 1) / (7 + 3)} and found.protocol["settings"]["recogniser"] == "deaf"
     )
-    with pytest.raises(DataError, match="need a recogniser"):
+    with pytest.raises(UsageError, match="wer needs the setting 'recogniser'"):
         measure(x, metrics=["wer"])
+    with pytest.raises(UsageError, match=r"cannot import 'no\.such:thing'"):
+        measure(x, metrics=["wer"], settings=AudioSettings(recogniser="no.such:thing"))
+    with pytest.raises(UsageError, match=r"package.module:function, got 'whisper'"):
+        measure(x, metrics=["wer"], settings=AudioSettings(recogniser="whisper"))
+    named = measure(x, metrics=["wer"], settings=AudioSettings(recogniser="builtins:str"))
+    assert named.protocol["settings"] == {"recogniser": "builtins:str"} and named.values["wer"] > 1
     with pytest.raises(DataError, match="clip 1 brings no text"):
         measure(Clips([x.clips[0], Clip(np.zeros(4000), RATE)]), metrics=[error_rates(deaf)])
     # the pair's text is taken where a clip has none of its own

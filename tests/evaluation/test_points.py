@@ -164,8 +164,8 @@ def test_overlap_by_hand() -> None:
     a[0, 0, 0], b[0, 0, :, 0] = 2, torch.tensor([2, 1])  # two cells each, one shared
     assert iou(a, b).tolist() == [pytest.approx(1 / 3), 1.0]
     assert class_iou(a, b).tolist() == [pytest.approx((1 / 2 + 0) / 2), 1.0]
-    found = measure(Grids(a), Grids(b), metrics=["iou", "class_iou"])
-    assert found.values == {"iou": pytest.approx(2 / 3), "class_iou": pytest.approx(5 / 8)}
+    found = measure(Grids(a), Grids(b), metrics=["voxel_iou", "class_iou"])
+    assert found.values == {"voxel_iou": pytest.approx(2 / 3), "class_iou": pytest.approx(5 / 8)}
 
 
 def test_bad_volumes_are_refused(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_bad_volumes_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=words):
             Grids(x)
     with pytest.raises(DataError, match="2x2x2 and the reference is 3x3x3"):
-        measure(Grids(good), Grids(torch.zeros(1, 3, 3, 3, dtype=torch.bool)), metrics=["iou"])
+        measure(Grids(good), Grids(torch.zeros(1, 3, 3, 3, dtype=torch.bool)), metrics=["voxel_iou"])
     np.savez(tmp_path / "a.npz", voxels=good.numpy())
     assert read_grids(tmp_path / "a.npz").x.shape == good.shape
     np.savez(tmp_path / "f.npz", voxels=good.numpy() / 2)

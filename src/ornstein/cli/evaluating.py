@@ -12,25 +12,25 @@ from typing import Any
 
 from ornstein.core.errors import CheckpointError, DataError, UsageError, suggest
 
+IMAGES = 1000
+"""On either side, where ``-n`` is not given."""
+
 GRID = "grid.png"
 """What ``ornstein sample`` writes beside the samples."""
 
 
 def add_protocol(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Options that are part of how something is measured; ``required``: whether ``--against`` is."""
-    parser.add_argument(
-        "--against", required=required, help="a named set, a folder, an array file, or a saved reference"
-    )
+    parser.add_argument("--against", required=required, help="a named set, a folder, a file, or a saved reference")
     parser.add_argument("--split", help="of the reference: train or test (default: test of a named set, else train)")
-    parser.add_argument(
-        "--metrics", default="fd,kid,prdc", help="comma-separated, or all that apply: all (default fd,kid,prdc)"
-    )
-    parser.add_argument("-n", type=int, default=1000, help="how many images on either side (default 1000)")
+    parser.add_argument("--metrics", help="comma-separated, or all that apply: all (default for images: fd,kid,prdc)")
+    parser.add_argument("-n", type=int, help="how many on either side (default: 1000 images, all of anything else)")
     parser.add_argument("--seeds", type=int, default=1, help="draw so many times n samples of other seeds, and average")
     parser.add_argument(
         "--extractor",
         default="auto",
-        help="pixels, digits, fashion-mnist, or inception=FILE, dinov2=FILE, clip=FILE (default: what fits the reference)",
+        help="pixels, digits, fashion-mnist, efficientnet, or inception=FILE, dinov2=FILE, clip=FILE, efficientnet=FILE "
+        "(default: what fits the reference)",
     )
     parser.add_argument("--extractor-hash", help="the SHA-256 that the extractor's file must have")
     parser.add_argument("--draws", type=int, default=20, help="half-samples for the intervals, 0 for none (default 20)")
@@ -39,9 +39,15 @@ def add_protocol(parser: argparse.ArgumentParser, required: bool = True) -> None
     parser.add_argument("--factor", type=int, default=4, help="reduction of lr_consistency (default 4)")
 
 
+def count_images(args: argparse.Namespace) -> None:
+    """How many images are measured where nobody says."""
+    if args.n is None:
+        args.n = IMAGES
+
+
 def check_protocol(args: argparse.Namespace) -> list[str]:
     """Refuse impossible options before anything is loaded; the metrics that are asked for."""
-    from ornstein.evaluation.registry import METRICS, chosen
+    from ornstein.evaluation.registry import DEFAULT, METRICS, chosen
 
     if args.seeds < 1:
         raise UsageError(f"--seeds must be at least 1, got {args.seeds}")
@@ -49,6 +55,8 @@ def check_protocol(args: argparse.Namespace) -> list[str]:
         raise UsageError(f"--draws must be 0 or at least 2, got {args.draws}")
     if args.k < 1:
         raise UsageError(f"--k must be at least 1, got {args.k}")
+    if args.metrics is None:
+        return list(DEFAULT)
     names = [m.strip() for m in args.metrics.split(",") if m.strip()]
     if not names:
         raise UsageError("--metrics names none")
@@ -248,7 +256,13 @@ def over_seeds(
 
 def open_extractor(word: str, data: str, channels: int, wanted_hash: str | None) -> Any:
     """``auto``, a name, or ``name=FILE``."""
-    from ornstein.evaluation.features import ClassifierFeatures, PixelFeatures, extractor_for, extractor_from_file
+    from ornstein.evaluation.features import (
+        ClassifierFeatures,
+        EfficientNetFeatures,
+        PixelFeatures,
+        extractor_for,
+        extractor_from_file,
+    )
 
     name, _, file = word.partition("=")
     if file:
@@ -257,6 +271,8 @@ def open_extractor(word: str, data: str, channels: int, wanted_hash: str | None)
         extractor = extractor_for(data, channels)
     elif name == "pixels":
         extractor = PixelFeatures(channels)
+    elif name == "efficientnet":
+        extractor = EfficientNetFeatures()
     elif name in ("inception", "dinov2", "clip"):
         raise UsageError(f"--extractor {name} needs its weights: {name}=FILE")
     else:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from ornstein.core.errors import DataError
+from ornstein.core.errors import DataError, UsageError
 from ornstein.evaluation.bias import judge_size
 from ornstein.evaluation.frechet import GaussianStatistics, frechet_distance
 from ornstein.evaluation.modality import C, Given, Measure
@@ -33,11 +34,34 @@ def rows_of(items: Sequence[I], extractor: Callable[[I], Tensor], what: str) -> 
     return rows
 
 
+def name_of(function: object) -> str:
+    """What a record calls a plug-in."""
+    return str(getattr(function, "name", getattr(function, "__name__", type(function).__name__)))
+
+
 def plug_in(extractor: object) -> dict[str, str]:
-    """What a record says of a plug-in: its name, and its hash where it has one."""
-    name = getattr(extractor, "name", getattr(extractor, "__name__", type(extractor).__name__))
+    """What a record says of an extractor: its name, and its hash where it has one."""
     hashed = getattr(extractor, "hash", "")
-    return {"extractor": str(name)} | ({"extractor_hash": str(hashed)[:12]} if hashed else {})
+    return {"extractor": name_of(extractor)} | ({"extractor_hash": str(hashed)[:12]} if hashed else {})
+
+
+def imported(text: str) -> Callable[..., Any]:
+    """The function that ``package.module:function`` names.
+
+    Raises:
+        UsageError: another form, no such module, nothing in it that can be called by that name.
+    """
+    module, colon, attribute = text.partition(":")
+    if not colon or not module or not attribute:
+        raise UsageError(f"a function is named as package.module:function, got '{text}'")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as e:
+        raise UsageError(f"cannot import '{text}' ({e}); is it installed, or on PYTHONPATH?") from e
+    if not callable(found):
+        raise UsageError(f"'{text}' cannot be called")
+    function: Callable[..., Any] = found
+    return function
 
 
 def frechet_of(

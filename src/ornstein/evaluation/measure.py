@@ -61,6 +61,9 @@ def measure(
                 raise DataError(f"the samples are {modality.name} and the {name} is {type(other).__name__}")
             modality.require(samples, other, name)
     _check(rows, samples, reference, train)
+    for row in rows:
+        if missing := [name for name in row.asks if not getattr(settings, name)]:
+            raise UsageError(f"{row.name} needs the setting '{missing[0]}'")
     values: dict[str, float] = {}
     errors: dict[str, float] = {}
     warnings: list[str] = []

@@ -8,7 +8,9 @@ from ornstein.core.errors import DataError
 from ornstein.evaluation.audio.table import AUDIO
 from ornstein.evaluation.detection.table import DETECTION
 from ornstein.evaluation.modality import C, Modality
+from ornstein.evaluation.molecules.table import MOLECULES
 from ornstein.evaluation.points.table import POINTS
+from ornstein.evaluation.proteins.table import PROTEINS
 from ornstein.evaluation.registry import PREFERS as OF_IMAGES
 from ornstein.evaluation.series.table import SERIES
 from ornstein.evaluation.tabular.table import TABLES
@@ -17,7 +19,7 @@ from ornstein.evaluation.video.table import VIDEO
 from ornstein.evaluation.voxels.table import VOXELS
 
 MODALITIES: dict[str, Modality[Any]] = {
-    m.name: m for m in (SERIES, TABLES, DETECTION, TEXT, AUDIO, VIDEO, POINTS, VOXELS)
+    m.name: m for m in (SERIES, TABLES, DETECTION, TEXT, AUDIO, VIDEO, POINTS, VOXELS, MOLECULES, PROTEINS)
 }
 
 PREFERS = OF_IMAGES | {

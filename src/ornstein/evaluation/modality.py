@@ -126,6 +126,8 @@ class Measure(Generic[C]):
     needs: frozenset[Need] = frozenset({"reference"})
     uses: tuple[str, ...] = ()
     """fields of the modality's settings"""
+    asks: tuple[str, ...] = ()
+    """fields of the settings that have no default and must be given"""
     least: int = 1
     """samples, and references where it needs them"""
     fixed: tuple[str, ...] = ()
@@ -149,6 +151,20 @@ class Modality(Generic[C]):
     default: tuple[str, ...]
     settings: type[Any]
     require: Callable[[C, C, str], None]
+    suits: Callable[[Measure[C], C], bool] = lambda row, samples: True
+    """whether a metric can be computed from such samples, where someone asks for all of them"""
+
+    def applicable(self, samples: C, reference: C, train: C | None, settings: Any) -> list[str]:
+        """The metrics that these can be measured with."""
+        return [
+            name
+            for name, row in self.metrics.items()
+            if (train is not None or "train" not in row.needs)
+            and (len(samples) == len(reference) or "pairs" not in row.needs)
+            and all(getattr(settings, field) for field in row.asks)
+            and min(len(samples), len(reference)) >= row.least
+            and self.suits(row, samples)
+        ]
 
     def chosen(self, names: list[str] | tuple[str, ...]) -> list[Measure[C]]:
         """The metrics of those names, each once.

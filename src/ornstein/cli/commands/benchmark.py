@@ -16,6 +16,7 @@ from ornstein.cli.evaluating import (
     Against,
     add_protocol,
     check_protocol,
+    count_images,
     draws_of,
     open_against,
     open_pictures,
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     steps = _steps(args.steps)
     samplers = [s.strip() for s in args.samplers.split(",") if s.strip()] if args.samplers else [None]
     args.steps = None
+    count_images(args)
     check(args)
     names = check_protocol(args)
     out = require_folder(args.out)

@@ -14,6 +14,7 @@ from ornstein.cli.commands.sample import add_sampling, check
 from ornstein.cli.evaluating import (
     add_protocol,
     check_protocol,
+    count_images,
     draws_of,
     open_against,
     open_pictures,
@@ -23,6 +24,7 @@ from ornstein.cli.evaluating import (
     require_classifier,
     to_device,
 )
+from ornstein.cli.measuring import IMAGES, add_measuring, kind_asked, measure_files
 from ornstein.cli.output import Progress, emit, require_folder, say, table
 from ornstein.core.errors import UsageError
 
@@ -32,12 +34,18 @@ EXAMPLES = """examples:
   ornstein evaluate out/ --against digits --metrics fd,kid
   ornstein evaluate digits --against digits --split train --save-reference digits.safetensors
   ornstein evaluate out/ --against photos/ --metrics fid --extractor inception=pt_inception-2015-12-05-6726825d.pth
+  ornstein evaluate forecasts.npz --against truth.npz --metrics crps,crps_sum,coverage
+  ornstein evaluate synthetic.csv --against test.csv --train train.csv --metrics all --set target=income
+  ornstein evaluate generated.txt --against references.txt --metrics bleu,rouge,self_bleu
 """
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """What, against what, which metrics."""
-    parser.add_argument("what", help="a bundled model, a run, a folder of images or an array file")
+    parser.add_argument(
+        "what",
+        help="a bundled model, a run, a folder of images, an array file, or a file of series, rows, scores or texts",
+    )
     add_protocol(parser)
     parser.add_argument(
         "-o", "--out", type=Path, help="write the record as JSON; finished parts lie beside it until then"
@@ -46,24 +54,35 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save-reference", type=Path, help="keep the reference's features for later calls (.safetensors)"
     )
+    add_measuring(parser)
     add_sampling(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print the numbers with their protocol."""
+    begin = time.monotonic()
+    kind = kind_asked(args)
+    if kind != IMAGES:
+        if args.out is not None:
+            require_folder(args.out.parent)
+        record = measure_files(args, kind)
+        if args.out is not None:
+            record.save(args.out)
+        _print(args, record, begin)
+        return 0
+    if args.train is not None or args.set:
+        raise UsageError("--train and --set are for files of series, tables, scores or texts; --kind says which")
+    count_images(args)
     check(args)
     names = check_protocol(args)
     for path in (args.out, args.report, args.save_reference):
         if path is not None:
             require_folder(path.parent)
-    begin = time.monotonic()
     with processes() as first, ExitStack() as stack:
         work = _work(args, stack)
         record, evaluated = _measure(args, names, work)
     if not first:
         return 0
-    for warning in record.warnings:
-        say(f"warning: {warning}")
     if args.out is not None:
         record.save(args.out)
         shutil.rmtree(work)
@@ -71,8 +90,16 @@ def run(args: argparse.Namespace) -> int:
         from ornstein.cli.evaluation_page import write_page
 
         write_page(args.report, record, evaluated)
-    from ornstein.evaluation.registry import PREFERS
+    _print(args, record, begin)
+    return 0
 
+
+def _print(args: argparse.Namespace, record: Any, begin: float) -> None:
+    """The numbers, their protocol, and the files that were made."""
+    from ornstein.evaluation.modalities import PREFERS
+
+    for warning in record.warnings:
+        say(f"warning: {warning}")
     rows = [(k, record.shown(k), f"{b} is better" if (b := PREFERS.get(k)) else "") for k in record.values]
     hidden = ("extractor_hash", "reference_hash")
     protocol = ", ".join(f"{k} {v}" for k, v in record.protocol.items() if k not in hidden and v is not None)
@@ -81,7 +108,6 @@ def run(args: argparse.Namespace) -> int:
     text = f"{table(('METRIC', 'VALUE', ''), rows)}\n\nprotocol: {protocol}\nsubject: {subject}"
     made = [str(p) for p in (args.out, args.report, args.save_reference) if p is not None]
     emit(args, record.as_json(), "\n".join([text, f"{time.monotonic() - begin:.0f} s", *made]))
-    return 0
 
 
 def _work(args: argparse.Namespace, stack: ExitStack) -> Path:

@@ -23,5 +23,7 @@ class AudioSettings:
     """Hz, of a pitch"""
     highest: float = 500.0
     """Hz, of a pitch"""
+    recogniser: str = ""
+    """of wer: package.module:function, which is given a clip and returns what is said in it"""
     seed: int = 0
     """of half-samples"""

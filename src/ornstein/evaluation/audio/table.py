@@ -15,8 +15,8 @@ from ornstein.evaluation.audio.log_spectral import log_spectral_distance
 from ornstein.evaluation.audio.mcd import mel_cepstral_distortion, mel_cepstrum
 from ornstein.evaluation.audio.pitch import f0, pitch_error
 from ornstein.evaluation.audio.settings import AudioSettings
-from ornstein.evaluation.feature_sets import frechet_of
-from ornstein.evaluation.modality import Given, Measure, Modality, Need, table_of
+from ornstein.evaluation.feature_sets import frechet_of, imported, name_of
+from ornstein.evaluation.modality import Better, Given, Measure, Modality, Need, table_of
 
 Recogniser = Callable[[Clip], str]
 """A clip -> what is said in it."""
@@ -81,21 +81,16 @@ def frechet_audio(extractor: AudioExtractor | None = None) -> Measure[Clips]:
     )
 
 
-def _missing(clip: Clip) -> str:
-    raise DataError(
-        "wer and cer need a recogniser: measure(..., metrics=[error_rates(recogniser)]), or on the command line "
-        "--plug-in package.module:function"
-    )
+def error_rates(recogniser: Recogniser | None = None) -> Measure[Clips]:
+    """Word and character error rates of what a recogniser hears, against the text that a clip, or its pair, brings.
 
+    Without a recogniser here, the settings name one.
+    """
 
-def error_rates(recogniser: Recogniser = _missing) -> Measure[Clips]:
-    """Word and character error rates of what a recogniser hears, against the text that a clip, or its pair, brings."""
-    name = getattr(recogniser, "name", getattr(recogniser, "__name__", type(recogniser).__name__))
-
-    def count(clips: Clips, wanted: list[str]) -> Tensor:
+    def count(clips: Clips, wanted: list[str], hear: Recogniser) -> Tensor:
         rows = []
         for clip, text in zip(clips.clips, wanted, strict=True):
-            heard = recogniser(clip)
+            heard = hear(clip)
             rows.append([*word_errors(text, heard), *character_errors(text, heard)])
         return torch.tensor(rows, dtype=torch.float64)
 
@@ -108,13 +103,15 @@ def error_rates(recogniser: Recogniser = _missing) -> Measure[Clips]:
             raise DataError(
                 f"wer: clip {wanted.index('')} brings no text of what is said; put it into NAME.txt beside NAME.wav"
             )
-        n = x.column("errors", lambda clips: count(clips, wanted)).sum(0)
+        hear = recogniser or imported(x.settings.recogniser)
+        n = x.column("errors", lambda clips: count(clips, wanted, hear)).sum(0)
         return {"wer": float(n[0] / n[1]), "cer": float(n[2] / n[3])}
 
     about = "word and character error rates of what a recogniser hears: lower case, without punctuation"
-    return Measure(
-        "wer", about, {"wer": "lower", "cer": "lower"}, compute, frozenset(), protocol={"recogniser": str(name)}
-    )
+    gives: dict[str, Better] = {"wer": "lower", "cer": "lower"}
+    if recogniser is None:
+        return Measure("wer", about, gives, compute, frozenset(), ("recogniser",), asks=("recogniser",))
+    return Measure("wer", about, gives, compute, frozenset(), protocol={"recogniser": name_of(recogniser)})
 
 
 _PAIRS: frozenset[Need] = frozenset({"reference", "pairs"})

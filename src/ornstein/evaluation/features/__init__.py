@@ -1,5 +1,6 @@
 """Feature extractors: what a distance between images is measured in. Each has a name and a hash."""
 
+from ornstein.evaluation.features.efficientnet import EfficientNetFeatures as EfficientNetFeatures
 from ornstein.evaluation.features.extractors import ClassifierFeatures as ClassifierFeatures
 from ornstein.evaluation.features.extractors import Extractor as Extractor
 from ornstein.evaluation.features.extractors import Features as Features

@@ -78,13 +78,14 @@ def fill(network: nn.Module, state: State, file: str | Path, what: str) -> None:
 
 
 def extractor_from_file(name: str, file: str | Path, wanted: str | None = None) -> Extractor:
-    """``inception``, ``dinov2`` or ``clip`` with the weights in a file; ``wanted``: the SHA-256 that it must have."""
+    """``inception``, ``dinov2``, ``clip`` or ``efficientnet`` with the weights in a file; ``wanted``: the SHA-256 that it must have."""
     from ornstein.evaluation.features.clip import CLIPFeatures
     from ornstein.evaluation.features.dinov2 import DINOv2Features
+    from ornstein.evaluation.features.efficientnet import EfficientNetFeatures
     from ornstein.evaluation.features.inception import InceptionFeatures
 
     makers: dict[str, Callable[[str | Path, str | None], Extractor]] = {
-        "inception": InceptionFeatures, "dinov2": DINOv2Features, "clip": CLIPFeatures
+        "inception": InceptionFeatures, "dinov2": DINOv2Features, "clip": CLIPFeatures, "efficientnet": EfficientNetFeatures
     }  # fmt: skip
     if name not in makers:
         raise unknown("extractor", name, makers)

@@ -111,14 +111,14 @@ def _cross(x: Inputs) -> dict[str, float]:
 
 def _discriminative(x: Inputs) -> dict[str, float]:
     s = _settings(x)
-    found = discriminative(x.samples.single, x.reference.single, s.hidden, s.epochs, s.seed)
+    found = discriminative(x.samples.single, x.reference.single, s.hidden, s.updates, s.seed)
     x.errors["discriminative"] = found.error
     return {"discriminative": found.score}
 
 
 def _predictive(x: Inputs) -> dict[str, float]:
     s = _settings(x)
-    found = predictive(x.samples.single, x.reference.single, s.hidden, s.epochs, s.seed)
+    found = predictive(x.samples.single, x.reference.single, s.hidden, s.updates, s.seed)
     x.errors.update(predictive=found.error, predictive_real=found.real_error)
     return {"predictive": found.score, "predictive_real": found.real}
 
@@ -131,7 +131,7 @@ def _sum_row(name: str, about: str, score: CellScore) -> Measure[Series]:
     return Measure(name, about, {name: _LOWER}, partial(_of_sums, name, score), _PAIRS)
 
 
-_NETWORK = ("hidden", "epochs", "seed")
+_NETWORK = ("hidden", "updates", "seed")
 
 METRICS = table_of(
     (
@@ -181,7 +181,14 @@ METRICS = table_of(
     )
 )  # fmt: skip
 
+
+def _suits(row: Measure[Series], samples: Series) -> bool:
+    """Several draws are forecasts and measured in pairs; one series each is a set."""
+    channels = samples.x.shape[3]
+    return ("pairs" in row.needs) == (samples.draws > 1) and (channels > 1 or row.name != "cross_correlation")
+
+
 SERIES = Modality(
     "series", "time series: forecasts with several draws, or sets", Series, METRICS,
-    ("spectral", "autocorrelation"), SeriesSettings, require_same_form,
+    ("spectral", "autocorrelation"), SeriesSettings, require_same_form, _suits,
 )  # fmt: skip

@@ -21,6 +21,8 @@ class TableSettings:
 
     target: str = ""
     """the column that utility predicts"""
+    categorical: tuple[str, ...] = ()
+    """columns of numbers that are read from a file as categories"""
     bins: int = 10
     """of a column of numbers beside one of categories, in pair_trends"""
     seed: int = 0

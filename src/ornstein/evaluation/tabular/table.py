@@ -71,7 +71,8 @@ METRICS = table_of(
         ),
         Measure(
             "utility", "score on real rows of a model trained on samples, and of one trained on real rows",
-            {"utility": "higher", "utility_real": ""}, _utility, uses=("target", "seed"), least=10, resampled=False,
+            {"utility": "higher", "utility_real": ""}, _utility, uses=("target", "seed"), asks=("target",), least=20,
+            resampled=False,
         ),
         Measure(
             "closest_record",

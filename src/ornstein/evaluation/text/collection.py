@@ -41,6 +41,8 @@ class Texts:
     def __init__(self, texts: Sequence[str | Sequence[str]]):
         if isinstance(texts, str):
             raise DataError("texts are given as a list; put a single one into brackets")
+        if other := [type(t).__name__ for t in texts if not isinstance(t, str | list | tuple)]:
+            raise DataError(f"texts are strings, or lists of strings for several at one place; got {other[0]}")
         self.texts = tuple((t,) if isinstance(t, str) else tuple(t) for t in texts)
         if not self.texts:
             raise DataError("there are no texts")

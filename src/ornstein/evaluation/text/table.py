@@ -191,7 +191,7 @@ def _mauve(embed: Embed, name: str, x: Inputs) -> dict[str, float]:
         vectors = embed(mine.flat), embed(x.every_pair.flat)
         a, b, k = common_clusters(*vectors, clusters=s.clusters, seed=s.seed)
         x.kept[f"{name} reference"] = b, k
-        return a.reshape(len(mine), -1)
+        return a.reshape(len(mine), mine.candidates)
 
     places = x.column(name, make).flatten()
     theirs, k = x.kept[f"{name} reference"]
@@ -213,7 +213,7 @@ def causal_perplexity(
 
     def compute(x: Inputs) -> dict[str, float]:
         def of(texts: Texts) -> Tensor:
-            return torch.stack([causal_log_probs(model, encode, several).sum(0) for several in texts.texts])
+            return causal_log_probs(model, encode, texts.flat).reshape(len(texts), texts.candidates, 2).sum(1)
 
         split = _split(x)
         return {
@@ -254,12 +254,12 @@ METRICS = table_of(
             _TOKENS,
         ),
         Measure(
-            "ngram_perplexity", "perplexity under a Kneser-Ney model of the training texts, the reference's too, and word entropy",
+            "ngram_perplexity", "perplexity under a Kneser-Ney model of the training texts, and word entropy",
             {"ngram_perplexity": "", "word_entropy": "", "ngram_perplexity_reference": ""}, _ngram, frozenset({"train"}),
             ("order", *_TOKENS), fixed=("ngram_perplexity_reference",),
         ),
         Measure(
-            "reverse_perplexity", "perplexity of the reference under a Kneser-Ney model of the samples: high where variety is lacking",
+            "reverse_perplexity", "perplexity of the reference under a Kneser-Ney model of the samples: high without variety",
             {"reverse_perplexity": "lower"}, _reverse, uses=("order", *_TOKENS), resampled=False,
         ),
         mauve_in(hashed_words, HASHED),

@@ -14,7 +14,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
         raise DataError(f"volumes of {tuple(a.shape)} and {tuple(b.shape)} have no intersection over union")
     p, q = (x.flatten(1) > 0 for x in (a, b))
     both, either = (p & q).sum(1), (p | q).sum(1)
-    return torch.where(either > 0, both / either.clamp_min(1), torch.ones(())).double()
+    return torch.where(either > 0, both.double() / either.clamp_min(1), 1.0)
 
 
 def class_iou(a: Tensor, b: Tensor) -> Tensor:
@@ -24,6 +24,6 @@ def class_iou(a: Tensor, b: Tensor) -> Tensor:
     out = []
     for p, q in zip(a, b, strict=True):
         classes = torch.cat([p.flatten(), q.flatten()]).unique()
-        found = [((p == c) & (q == c)).sum() / ((p == c) | (q == c)).sum() for c in classes[classes > 0]]
-        out.append(torch.stack(found).double().mean() if found else torch.ones((), dtype=torch.float64))
+        found = [((p == c) & (q == c)).sum().double() / ((p == c) | (q == c)).sum() for c in classes[classes > 0]]
+        out.append(torch.stack(found).mean() if found else torch.ones((), dtype=torch.float64))
     return torch.stack(out)

@@ -40,13 +40,13 @@ VOXELS: Modality[Grids] = Modality(
     Grids,
     table_of(
         (
-            Measure("iou", "intersection over union of what is occupied, with the paired volume", {"iou": "higher"},
-                    partial(_mean, "iou", iou), _PAIRS),
+            Measure("voxel_iou", "intersection over union of what is occupied, with the paired volume", {"voxel_iou": "higher"},
+                    partial(_mean, "voxel_iou", iou), _PAIRS),
             Measure("class_iou", "the same of each class above 0, mean over those that either volume has",
                     {"class_iou": "higher"}, partial(_mean, "class_iou", class_iou), _PAIRS),
         )
     ),
-    ("iou",),
+    ("voxel_iou",),
     VoxelSettings,
     require_one_grid,
 )  # fmt: skip

@@ -1,0 +1,137 @@
+"""``ornstein evaluate`` of files that hold no images: series, tables, scores and masks, texts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ornstein.cli.output import Progress
+from ornstein.core.errors import DataError, UsageError, unknown
+
+IMAGES = "images"
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """Options of files that hold no images."""
+    parser.add_argument(
+        "--kind",
+        help="what the files hold: images, series, tables, detection, text, audio, video, points, voxels, molecules or proteins "
+        "(default: what the metrics or the endings say)",
+    )
+    parser.add_argument(
+        "--train", type=Path, help="a file of the training data, for closest_record and ngram_perplexity"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="of what series, tables, scores or texts are measured with, such as tokeniser=words or target=income; repeatable",
+    )
+
+
+def kind_asked(args: argparse.Namespace) -> str:
+    """What is to be measured: as ``--kind``, the names of the metrics, or the file's ending say.
+
+    Raises:
+        UsageError: an unknown kind or metric, metrics of several kinds.
+    """
+    from ornstein.cli.reading import kind_of
+    from ornstein.evaluation.modalities import MODALITIES, modality_with
+    from ornstein.evaluation.registry import METRICS
+
+    names = names_of(args)
+    if args.kind is not None:
+        if args.kind not in (IMAGES, *MODALITIES):
+            raise unknown("kind", args.kind, (IMAGES, *MODALITIES))
+        kind: str = args.kind
+        return kind
+    if not names or names == ["all"]:
+        return kind_of(Path(args.what)) or IMAGES
+    kinds: dict[str, str] = {}
+    for name in names:
+        of = IMAGES if name in METRICS else modality_with(name)
+        if of is None:
+            raise unknown("metric", name, [*METRICS, *(n for m in MODALITIES.values() for n in m.metrics)])
+        kinds.setdefault(of, name)
+    if len(kinds) > 1:
+        raise UsageError(
+            "metrics of one call are of one kind, and "
+            + " and ".join(f"'{name}' is of {kind}" for kind, name in kinds.items())
+        )
+    return next(iter(kinds))
+
+
+def names_of(args: argparse.Namespace) -> list[str]:
+    """The words of ``--metrics``; none where it is not given."""
+    return [m.strip() for m in (args.metrics or "").split(",") if m.strip()]
+
+
+def measure_files(args: argparse.Namespace, kind: str) -> Any:
+    """The record of one file against another."""
+    from ornstein.cli.commands.train import settings as pairs_of
+    from ornstein.cli.reading import read, require_known
+    from ornstein.evaluation.measure import measure
+    from ornstein.evaluation.modalities import MODALITIES
+    from ornstein.evaluation.sources import spread
+    from ornstein.recipes.registry import make_config
+
+    _refuse_options(args, kind)
+    require_known(kind)
+    modality = MODALITIES[kind]
+    settings = make_config(modality.settings, dict(pairs_of(args.set)))
+    names = names_of(args)
+    if args.metrics is not None and not names:
+        raise UsageError("--metrics names none")
+    if names and names != ["all"]:
+        modality.chosen(names)
+    samples = read(kind, Path(args.what), False, settings)
+    reference = read(kind, Path(args.against), True, settings)
+    train = None if args.train is None else read(kind, args.train, True, settings)
+    if names == ["all"]:
+        names = modality.applicable(samples, reference, train, settings)
+    if args.n is not None:
+        if args.n < 1:
+            raise UsageError(f"-n must be at least 1, got {args.n}")
+        if len(samples) != len(reference) and any(
+            "pairs" in modality.metrics[n].needs for n in names or modality.default
+        ):
+            raise DataError(f"the files hold {len(samples)} and {len(reference)}, and metrics of pairs need as many")
+        samples, reference = (x.take(spread(len(x), args.n)) for x in (samples, reference))
+    with Progress(f"evaluating {args.what}") as bar:
+        return measure(
+            samples,
+            reference,
+            metrics=names or None,
+            train=train,
+            settings=settings,
+            draws=args.draws,
+            protocol={"reference_name": Path(args.against).name},
+            subject={"what": args.what},
+            on_progress=bar.update,
+        )
+
+
+def _refuse_options(args: argparse.Namespace, kind: str) -> None:
+    """What is said of images and means nothing here must not be passed over in silence."""
+    given = {
+        "--report": args.report is not None,
+        "--save-reference": args.save_reference is not None,
+        "--extractor": args.extractor != "auto" or args.extractor_hash is not None,
+        "--split": args.split is not None,
+        "--seeds": args.seeds != 1,
+        "--k": args.k != 5,
+        "--splits": args.splits != 1,
+        "--factor": args.factor != 4,
+        "--steps": args.steps is not None,
+        "--sampler": args.sampler is not None,
+        "--guidance": args.guidance is not None,
+        "--grid": args.grid is not None,
+    }
+    if wrong := [name for name, is_given in given.items() if is_given]:
+        raise UsageError(
+            f"{', '.join(wrong)} belongs to images, and these are {kind}; fields of {kind} are set with --set"
+        )
+    if args.draws < 0 or args.draws == 1:
+        raise UsageError(f"--draws must be 0 or at least 2, got {args.draws}")
