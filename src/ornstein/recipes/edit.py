@@ -74,7 +74,7 @@ def sdedit(
         return _run(system, rows, begin, times, seed, guidance, batch, on_step, about, label)
     return restore(
         system, Measurement(guide * mask, Mask(mask)), n=n, method="ccdf", steps=steps, strength=strength, guess=guide,
-        seed=seed, guidance=guidance, batch=batch, on_step=on_step, **conditions,
+        seed=seed, guidance=guidance, batch=batch, on_step=on_step, label=label,
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def interpolate(
         batch,
         on_step,
         about,
-        conditions,
+        label,
     )
 
 
