@@ -30,6 +30,7 @@ PAGES = {
     "points": (DOCS / "metrics" / "points.md", "agreement_points"),
     "voxels": (DOCS / "metrics" / "voxels.md", "agreement_voxels"),
     "molecules": (DOCS / "metrics" / "molecules.md", "agreement_molecules"),
+    "captions": (DOCS / "metrics" / "captions.md", "agreement_captions"),
     "proteins": (DOCS / "metrics" / "proteins.md", "agreement_proteins"),
 }
 

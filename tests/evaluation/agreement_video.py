@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from scipy.ndimage import map_coordinates
@@ -36,7 +38,7 @@ def of_warp() -> tuple[Numbers, Numbers]:
 def of_warping() -> tuple[Numbers, Numbers]:
     x = clip().numpy()[:, 0] / 255.0
     errors, motions = [], []
-    for a, b in zip(x[:-1], x[1:], strict=True):
+    for a, b in itertools.pairwise(x):
         forth, back = optical_flow_tvl1(a, b), optical_flow_tvl1(b, a)
         place = np.mgrid[0:24, 0:24] + forth
         returned = np.stack([map_coordinates(part, place, order=1, mode="nearest") for part in back])

@@ -9,6 +9,7 @@ import pytest
 from evaluation import (
     agreement,
     agreement_audio,
+    agreement_captions,
     agreement_detection,
     agreement_molecules,
     agreement_points,
@@ -35,6 +36,7 @@ PAGES = {
     "metrics/points.md": (agreement_points.ROWS, MODALITIES["points"].metrics),
     "metrics/voxels.md": (agreement_voxels.ROWS, MODALITIES["voxels"].metrics),
     "metrics/molecules.md": (agreement_molecules.ROWS, MODALITIES["molecules"].metrics),
+    "metrics/captions.md": (agreement_captions.ROWS, MODALITIES["captions"].metrics),
     "metrics/proteins.md": (agreement_proteins.ROWS, MODALITIES["proteins"].metrics),
 }
 ROWS = [row for rows, _ in PAGES.values() for row in rows]

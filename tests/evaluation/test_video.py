@@ -163,3 +163,15 @@ def test_files(tmp_path: Path) -> None:
     for name, words in (("torn.gif", "cannot read"), ("float.npz", "must be uint8"), ("no.gif", "there is no")):
         with pytest.raises(DataError, match=words):
             read_videos(tmp_path / name)
+
+
+def test_what_cannot_be_told_does_not_move() -> None:
+    flat = torch.full((20, 20), 0.5)
+    assert (block_flow(flat, flat) == 0).all()  # every displacement fits as well; the shortest is taken
+
+
+def test_pixels_that_leave_the_frame_are_not_measured() -> None:
+    """A flow that leads out and back again is consistent, and yet nothing is seen there."""
+    signs = iter((1.0, -1.0))
+    found = warping(sliding(0, 1, frames=2), lambda a, b: torch.full((2, 32, 32), 99.0) * next(signs))
+    assert np.isnan(found.error) and found.motion == pytest.approx(99 * 2**0.5)

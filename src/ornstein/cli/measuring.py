@@ -16,8 +16,8 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     """Options of files that hold no images."""
     parser.add_argument(
         "--kind",
-        help="what the files hold: images, series, tables, detection, text, audio, video, points, voxels, molecules or proteins "
-        "(default: what the metrics or the endings say)",
+        help="what the files hold: images, series, tables, detection, text, audio, video, points, voxels, molecules, proteins "
+        "or captions (default: what the metrics or the endings say)",
     )
     parser.add_argument(
         "--train", type=Path, help="a file of the training data, for closest_record and ngram_perplexity"

@@ -198,6 +198,7 @@ _OF_EVALUATION = {
     "voxels": ("voxels", "read_grids"),
     "molecules": ("molecules", "read_molecules"),
     "proteins": ("proteins", "read_chains"),
+    "captions": ("captions.collection", "read_captioned"),
 }
 """Files that are read by functions of their own, folders of them too."""
 

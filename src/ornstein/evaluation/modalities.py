@@ -6,6 +6,7 @@ from typing import Any
 
 from ornstein.core.errors import DataError
 from ornstein.evaluation.audio.table import AUDIO
+from ornstein.evaluation.captions.table import CAPTIONS
 from ornstein.evaluation.detection.table import DETECTION
 from ornstein.evaluation.modality import C, Modality
 from ornstein.evaluation.molecules.table import MOLECULES
@@ -19,7 +20,7 @@ from ornstein.evaluation.video.table import VIDEO
 from ornstein.evaluation.voxels.table import VOXELS
 
 MODALITIES: dict[str, Modality[Any]] = {
-    m.name: m for m in (SERIES, TABLES, DETECTION, TEXT, AUDIO, VIDEO, POINTS, VOXELS, MOLECULES, PROTEINS)
+    m.name: m for m in (SERIES, TABLES, DETECTION, TEXT, AUDIO, VIDEO, POINTS, VOXELS, MOLECULES, PROTEINS, CAPTIONS)
 }
 
 PREFERS = OF_IMAGES | {

@@ -120,23 +120,25 @@ class EfficientNetFeatures(Extractor):
 
     Args:
         file: the published file or ``.safetensors`` of its layout; None: the installed package's.
+        side: of the square that the network sees; 224 is what it was trained on, half of that is a quarter of the work.
     """
 
     dims = 1280
 
-    def __init__(self, file: str | Path | None = None, wanted: str | None = None):
+    def __init__(self, file: str | Path | None = None, wanted: str | None = None, side: int = SIZE):
         file = packaged() if file is None else file
-        state, self.hash = read_weights(file, wanted, frozenset({PUBLISHED}))
+        state, found = read_weights(file, wanted, frozenset({PUBLISHED}))
+        self.side, self.hash = side, found if side == SIZE else f"{found}-{side}"
         self._net = Network()
         fill(self._net, state, file, "EfficientNet-Lite0 in the layout of efficientnet-lite-pytorch")
         self._net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.name = "EfficientNet-Lite0"
         self.preprocessing = (
-            f"antialiased bicubic to {SIZE} for the shorter side, middle cut; ImageNet's mean and std; grey repeated"
+            f"antialiased bicubic to {side} (shorter side), middle cut; ImageNet's mean and std; grey repeated"
         )
 
     @torch.no_grad()
     def batch(self, x: Tensor) -> Features:
-        y = prepare(x, MEAN, STD, crop=True).contiguous(memory_format=torch.channels_last)
+        y = prepare(x, MEAN, STD, crop=True, side=self.side).contiguous(memory_format=torch.channels_last)
         parts = [self._net(part) for part in y.split(25)]
         return Features(torch.cat([f for f, _ in parts]), torch.cat([z for _, z in parts]))

@@ -78,7 +78,7 @@ def fill(network: nn.Module, state: State, file: str | Path, what: str) -> None:
 
 
 def extractor_from_file(name: str, file: str | Path, wanted: str | None = None) -> Extractor:
-    """``inception``, ``dinov2``, ``clip`` or ``efficientnet`` with the weights in a file; ``wanted``: the SHA-256 that it must have."""
+    """``inception``, ``dinov2``, ``clip`` or ``efficientnet`` with a file's weights; ``wanted``: its SHA-256."""
     from ornstein.evaluation.features.clip import CLIPFeatures
     from ornstein.evaluation.features.dinov2 import DINOv2Features
     from ornstein.evaluation.features.efficientnet import EfficientNetFeatures

@@ -11,19 +11,19 @@ HEAD = 64
 """Channels of a head, in every published size of both."""
 
 
-def prepare(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...], crop: bool) -> Tensor:
-    """uint8 -> 224 x 224 by antialiased bicubic interpolation, normalised per channel; grey is repeated.
+def prepare(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...], crop: bool, side: int = SIZE) -> Tensor:
+    """uint8 -> ``side`` x ``side`` (224) by antialiased bicubic interpolation, normalised per channel; grey is repeated.
 
-    ``crop``: the shorter side becomes 224 and the middle is taken; else the whole image is deformed into the square.
+    ``crop``: the shorter side becomes ``side`` and the middle is taken; else the whole image is deformed into the square.
     """
     y = x.float().expand(-1, 3, -1, -1) if x.shape[1] == 1 else x.float()
     height, width = y.shape[-2:]
     short = min(height, width)
-    size = (round(SIZE * height / short), round(SIZE * width / short)) if crop else (SIZE, SIZE)
+    size = (round(side * height / short), round(side * width / short)) if crop else (side, side)
     if (height, width) != size:
         y = F.interpolate(y, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
-    top, left = (size[0] - SIZE) // 2, (size[1] - SIZE) // 2
-    y = y[..., top : top + SIZE, left : left + SIZE] / 255
+    top, left = (size[0] - side) // 2, (size[1] - side) // 2
+    y = y[..., top : top + side, left : left + side] / 255
     return (y - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
 
 
