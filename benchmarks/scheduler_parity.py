@@ -27,11 +27,18 @@ def main() -> None:
     """Compare, write, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "scheduler_parity.csv")
+    parser.add_argument("--classes", nargs="*", help="these alone; the rows of others are kept")
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # diffusers' own, on options
+    chosen = args.classes or list(VP_STATE | RATIO_STATE)
     rows: list[dict[str, str]] = []
+    if args.out.exists():
+        with args.out.open(encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if row["class"] not in chosen]
     with pytest.MonkeyPatch.context() as patch:
         for name, configurations in (VP_STATE | RATIO_STATE).items():
+            if name not in chosen:
+                continue
             found: list[float] = []
             for options in configurations:
                 for steps in options.get("_steps", STEPS):

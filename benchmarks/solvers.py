@@ -1,12 +1,18 @@
-r"""Error of the deterministic samplers against network evaluations, on exact mixtures, beside diffusers where installed.
+r"""Error of the deterministic samplers against network evaluations, beside diffusers and k-diffusion, in one process.
 
-Data are mixtures of eight Gaussians in 2, 16, 64 and 256 dimensions, the denoiser is their exact posterior mean, and the error
-of a run is the root mean square of x_end - x_exact in units of the data's deviation, x_exact from the same start by Dormand-
-Prince with tolerance 1e-7. All finish from t_min with E[x_0], so that what is measured is the solver alone. The processes are
-DDPM's table of 1000 betas, on which diffusers' schedulers run as well, and EDM's. Steps are as many as the budget pays for.
-A sampler's row is that of its best grid; diffusers' that of its best spacing (linspace, trailing, Karras sigmas).
+Problems: mixtures of eight Gaussians in 2, 16, 64 and 256 dimensions with their exact posterior mean, on DDPM's table of 1000
+betas and on EDM's process; and the bundled Fashion-MNIST model against 1000 steps. The error of a run is the root mean square
+of x_end - x_exact in units of the data's deviation. All finish with E[x_0], so that what is measured is the solver alone.
+Steps are as many as the budget pays for, and a solver's row is that of its best grid.
 
-Writes ``benchmarks/results/solver_error.csv`` and, where matplotlib is installed, ``docs/pictures/solver-error.png``.
+Ours run on named grids, and up to 15 evaluations the best six of them (one on the bundled model, up to 8) once more on times
+fitted to the problem (``fitted``, :func:`ornstein.samplers.fit_grid`) on other starts than those that are measured. Peers run
+on every spacing that they have.
+
+k-diffusion is measured where it is found; ``pip install --no-deps k-diffusion==0.1.1.post1`` is enough. Empty modules stand
+in for torchvision, torchdiffeq and torchsde where they are missing, which its samplers here do not use; its rows say so.
+
+Writes ``benchmarks/results/solvers.csv`` and, where matplotlib is installed, ``docs/pictures/solver-error.png``.
 """
 
 from __future__ import annotations
@@ -16,28 +22,24 @@ import csv
 import importlib.util
 import math
 import warnings
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from solver_peers import Row, diffusers, largest, of_k_diffusion
+from solver_problems import PROCESSES, Problem, bundled, mixture
 
 from ornstein.core.rng import Rng
-from ornstein.processes import EDM, VP, GaussianProcess
-from ornstein.processes.schedules import Table
-from ornstein.samplers import SAMPLERS, Choice, get, simulate
+from ornstein.samplers import SAMPLERS, Choice, fit_grid, get, simulate
 from ornstein.samplers.grids import get_grid
-from ornstein.testing import exact
-from ornstein.testing.exact.mixture import MixtureProblem
 from ornstein.testing.order import Counting
 
 ROOT = Path(__file__).resolve().parents[1]
 BUDGETS = (5, 6, 8, 10, 15, 20, 30, 50)
 DIMENSIONS = (2, 16, 64, 256)
-PROCESSES: dict[str, GaussianProcess] = {"ddpm": VP(Table.linear()), "edm": EDM()}
-GRIDS = ("uniform", "sgm_uniform", "log_snr", "karras", "cosine", "align_your_steps")
+GRIDS = ("uniform", "trailing", "log_snr", "karras", "even_karras", "cosine", "align_your_steps")
 LEFT_OUT = ("adaptive_rk", "dpm_adaptive", "paradigms")
 """Their evaluations follow a tolerance and cannot be set."""
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,169 +48,162 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "unipc p=2": ("unipc", {"p": 2}),
 }
 """Options measured besides the defaults."""
-PEERS: dict[str, dict[str, Any]] = {
-    "DDIMScheduler": {"clip_sample": False},
-    "PNDMScheduler": {},
-    "LMSDiscreteScheduler": {},
-    "HeunDiscreteScheduler": {},
-    "KDPM2DiscreteScheduler": {},
-    "DEISMultistepScheduler": {"solver_order": 3},
-    "DPMSolverSinglestepScheduler": {},
-    "DPMSolverMultistepScheduler": {},
-    "UniPCMultistepScheduler": {"solver_order": 3},
-}
-SPACINGS: tuple[dict[str, Any], ...] = (
-    {"timestep_spacing": "linspace"},
-    {"timestep_spacing": "trailing"},
-    {"timestep_spacing": "linspace", "use_karras_sigmas": True},
-)
+FEW = ("dpmpp_2m", "unipc p=2", "deis log_rho", "ipndm", "lms")
+"""Those that are measured on the bundled model, whose evaluations cost."""
+MISSING = [m for m in ("torchvision", "torchdiffeq", "torchsde") if importlib.util.find_spec(m) is None]
+SEARCHED = {"fashion-mnist": 1}
+"""How many samplers get fitted times: the best so many on named grids (6 where nothing is said)."""
+FITTED_TO = 15
+"""Beyond so many evaluations the named grids are left as they are."""
 
 
-def problem_in(process: GaussianProcess, dimension: int) -> MixtureProblem:
-    """Eight modes of deviation 0.2 at random places, the whole of unit variance."""
-    rng = Rng([dimension])
-    means = rng.normal((1, 8, dimension), dtype=torch.float64)[0]
-    means = (means - means.mean(0)) / means.std(0, correction=0) * math.sqrt(1 - 0.04)
-    return exact.mixture(process, torch.ones(8), means, 0.04)
-
-
-def reference(problem: MixtureProblem, x: Tensor) -> Tensor:
-    """Where the flow leads, by a solver of high order."""
-    sampler = get("adaptive_rk", options={"tolerance": 1e-7})(problem.denoiser)
-    return simulate(sampler, x, torch.tensor([problem.process.t_max, 0.0]), Rng(range(len(x))))
-
-
-def error(x: Tensor, wanted: Tensor) -> float:
-    """Root mean square, the data having unit deviation; infinite where x is not finite."""
-    e = float((x - wanted).square().mean().sqrt())
-    return e if math.isfinite(e) else math.inf
-
-
-def largest(budget: int, calls: Callable[[int], int]) -> int:
-    """The most steps that the budget pays for, 0 if it pays for none; calls grow with the steps."""
-    return bisect_right(range(1, budget + 1), budget, key=calls)
-
-
-def ours(problem: MixtureProblem, x: Tensor, wanted: Tensor) -> Iterator[tuple[str, str, int, float]]:
-    """Sampler, grid, budget and error of every deterministic sampler with a fixed cost."""
-    p = problem.process
+def choices(problem: Problem) -> dict[str, Choice]:
+    """Our samplers on a problem."""
     fixed = [n for n, kind in SAMPLERS.items() if not kind.stochastic and kind.evaluations > 0 and n not in LEFT_OUT]
-    choices = {n: get(n) for n in fixed} | {title: get(n, options=o) for title, (n, o) in VARIANTS.items()}
-    for name, choice in choices.items():
+    every = {n: get(n) for n in fixed} | {title: get(n, options=o) for title, (n, o) in VARIANTS.items()}
+    return every if problem.name != "fashion-mnist" else {n: every[n] for n in FEW}
 
-        def calls(steps: int, choice: Choice = choice) -> int:
-            counting = Counting(problem.denoiser)
-            simulate(choice(counting), x[:1], get_grid("uniform")(p, steps, None, None), Rng([0]))
-            return counting.calls
 
+def grids_of(problem: Problem) -> tuple[str, ...]:
+    """The named grids that are tried; few on the bundled model."""
+    return GRIDS if problem.name != "fashion-mnist" else ("log_snr", "karras", "align_your_steps")
+
+
+def affordable(choice: Choice, problem: Problem) -> dict[int, int]:
+    """The number of steps that each budget pays for."""
+
+    def calls(steps: int) -> int:
+        counting = Counting(problem.denoiser)
+        cond = {key: value[:1] for key, value in problem.cond.items()}
+        simulate(
+            choice(counting), problem.x[:1], get_grid("uniform")(problem.process, steps, None, None), Rng([0]), cond
+        )
+        return counting.calls
+
+    # The calls are a + b steps from a few steps on; where they are not (starts that cost more), they are counted.
+    known = {n: calls(n) for n in (1, 2, 3, 4, 5, 6)}
+    per_step = known[6] - known[5]
+    return {b: largest(b, lambda n: known[n] if n in known else known[6] + per_step * (n - 6)) for b in BUDGETS}
+
+
+def ours(problem: Problem) -> Iterator[Row]:
+    """Every sampler on named grids, then the best on fitted ones."""
+    process, rng = problem.process, partial(Rng, range(len(problem.x)))
+    found: dict[int, list[tuple[float, str, str]]] = {b: [] for b in BUDGETS}
+    kinds = choices(problem)
+    steps = {name: affordable(choice, problem) for name, choice in kinds.items()}
+    for name, choice in kinds.items():
         for budget in BUDGETS:
-            steps = largest(budget, calls)
-            for grid in GRIDS if steps else ():
-                times = get_grid(grid)(p, steps, None, None)
-                yield (
-                    name,
-                    grid,
-                    budget,
-                    error(simulate(choice(problem.denoiser), x, times, Rng(range(len(x)))), wanted),
-                )
-
-
-def theirs(problem: MixtureProblem, x: Tensor, wanted: Tensor) -> Iterator[tuple[str, str, int, float]]:
-    """The same for diffusers' schedulers."""
-    import diffusers
-
-    p = problem.process
-
-    def run(scheduler: Any, steps: int) -> tuple[Tensor, int]:
-        scheduler.set_timesteps(steps)
-        y = x * scheduler.init_noise_sigma
-        for t in scheduler.timesteps:
-            seen = scheduler.scale_model_input(y, t)
-            at = (torch.as_tensor(t, dtype=torch.float64) + 1) / 1000
-            y = scheduler.step(p.eps(seen, at, problem.denoiser(seen, at).mean), t, y).prev_sample
-        return y, len(scheduler.timesteps)
-
-    for name, options in PEERS.items():
-        for spacing in SPACINGS:
-            allowed = getattr(diffusers, name)().config
-            if any(key not in allowed for key in spacing):
+            for grid in grids_of(problem) if steps[name][budget] else ():
+                times = get_grid(grid)(process, steps[name][budget], None, None)
+                e = problem.error(simulate(choice(problem.denoiser), problem.x, times, rng(), problem.cond))
+                found[budget].append((e, name, grid))
+                yield name, grid, budget, e
+    for budget in (b for b in BUDGETS if b <= (FITTED_TO if problem.name != "fashion-mnist" else 8)):
+        done: set[str] = set()
+        for _, name, grid in sorted(found[budget]):
+            if name in done or steps[name][budget] < 2 or len(done) == SEARCHED.get(problem.name, 6):
                 continue
-            scheduler = getattr(diffusers, name)(
-                beta_start=1e-4, beta_end=0.02, beta_schedule="linear", **options, **spacing
+            done.add(name)
+            sampler = kinds[name](problem.denoiser)
+            start = get_grid(grid)(process, steps[name][budget], None, None)
+            rounds = 60 if problem.name != "fashion-mnist" else 15
+            times = fit_grid(
+                sampler, problem.others, problem.others_wanted, start, cond=problem.others_cond, rounds=rounds
             )
-
-            def calls(steps: int, scheduler: Any = scheduler) -> int:
-                try:
-                    scheduler.set_timesteps(steps)
-                except ValueError:  # too few for this class
-                    return 0
-                return len(scheduler.timesteps)
-
-            title = "karras" if "use_karras_sigmas" in spacing else spacing["timestep_spacing"]
-            for budget in BUDGETS:
-                steps = largest(budget, calls)
-                if steps < 2:
-                    continue
-                try:
-                    yield name, title, budget, error(run(scheduler, steps)[0], wanted)
-                except (IndexError, ValueError):  # a class that fails at this number of steps has no row there
-                    continue
+            yield name, "fitted", budget, problem.error(simulate(sampler, problem.x, times, rng(), problem.cond))
 
 
-def measure(batch: int, titles: list[str], dimensions: list[int]) -> list[dict[str, object]]:
-    """The rows: the best grid of each sampler at each budget."""
+def measure(problem: Problem, sources: list[str]) -> list[dict[str, object]]:
+    """The rows: the best grid of each solver at each budget."""
+    methods = {
+        "ornstein": lambda: ours(problem),
+        "diffusers": lambda: diffusers(problem, BUDGETS),
+        "k-diffusion": lambda: of_k_diffusion(problem, BUDGETS),
+    }
     rows: list[dict[str, object]] = []
-    peers = importlib.util.find_spec("diffusers") is not None
-    for title in titles:
-        process = PROCESSES[title]
-        for dimension in dimensions:
-            problem = problem_in(process, dimension)
-            x = process.prior((batch, dimension)).sample(Rng(range(batch))).double()
-            wanted = reference(problem, x)
-            sources = {"ornstein": ours} | ({"diffusers": theirs} if peers and title == "ddpm" else {})
-            for source, method in sources.items():
-                best: dict[tuple[str, int], tuple[float, str]] = {}
-                for name, grid, budget, e in method(problem, x, wanted):
-                    key = name, budget
-                    best[key] = min(best.get(key, (math.inf, grid)), (e, grid))
-                for (name, budget), (e, grid) in sorted(best.items()):
-                    rows.append(
-                        {"process": title, "dimension": dimension, "source": source, "sampler": name, "grid": grid}
-                        | {"evaluations": budget, "error": f"{e:.4g}"}
-                    )
-            print(f"{title} in {dimension} dimensions: done", flush=True)
+    for source in sources:
+        best: dict[tuple[str, int], tuple[float, str]] = {}
+        for name, grid, budget, e in methods[source]():
+            best[name, budget] = min(best.get((name, budget), (math.inf, grid)), (e, grid))
+        note = f"empty stand-ins for {', '.join(MISSING)}" if source == "k-diffusion" and MISSING else ""
+        for (name, budget), (e, grid) in sorted(best.items()):
+            rows.append(
+                {"process": problem.name, "dimension": problem.dimension, "source": source, "sampler": name}
+                | {"grid": grid, "evaluations": budget, "error": f"{e:.4g}", "note": note}
+            )
+        print(f"{problem.name} in {problem.dimension} dimensions, {source}: done", flush=True)
     return rows
 
 
+def best_of(rows: list[dict[str, object]], source: tuple[str, ...], budget: int) -> tuple[float, str]:
+    """The least error of some sources at a budget, and whose it is."""
+    found = [
+        (float(str(r["error"])), f"{r['sampler']}, {r['grid']}")
+        for r in rows
+        if r["source"] in source and r["evaluations"] == budget
+    ]
+    return min(found, default=(math.inf, "-"))
+
+
+def compare(rows: list[dict[str, object]]) -> list[str]:
+    """A table: the best of ours and of theirs at every budget."""
+    lines = ["| problem | evaluations | ours | | theirs | | ratio |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    for key in dict.fromkeys((r["process"], r["dimension"]) for r in rows):
+        part = [r for r in rows if (r["process"], r["dimension"]) == key]
+        for budget in BUDGETS:
+            (a, mine), (b, other) = (
+                best_of(part, ("ornstein",), budget),
+                best_of(part, ("diffusers", "k-diffusion"), budget),
+            )
+            if math.isfinite(b):
+                lines.append(f"| {key[0]}, {key[1]} | {budget} | {a:.2g} | {mine} | {b:.2g} | {other} | {a / b:.2f} |")
+    return lines
+
+
 def plot(rows: list[dict[str, object]], path: Path) -> None:
-    """Error against evaluations, our samplers as lines, the best of diffusers as crosses."""
+    """Error against evaluations: our samplers as lines, the best of theirs as crosses."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     shown = ["ddim", "edm_heun", "dpm_solver_3", "rk4", "pndm", "dpmpp_2m", "unipc", "lms", "deis", "ipndm"]
-    figure, axes = pyplot.subplots(1, 3, figsize=(15, 4.6), sharey=True)
-    for axis, (process, dimension) in zip(axes, [("ddpm", 2), ("ddpm", 64), ("edm", 64)], strict=True):
+    panels = [p for p in (("ddpm", 2), ("ddpm", 64), ("ddpm", 256), ("edm", 64), ("fashion-mnist", 784))]
+    have = {(r["process"], r["dimension"]) for r in rows}
+    panels = [p for p in panels if p in have]
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(4.4 * len(panels), 4.6), squeeze=False)
+    for axis, (process, dimension) in zip(axes[0], panels, strict=True):
         part = [r for r in rows if r["process"] == process and r["dimension"] == dimension]
-        for name in shown:
-            line = [(r["evaluations"], float(str(r["error"]))) for r in part if r["sampler"] == name]
-            axis.plot(*zip(*line, strict=True), marker="o", markersize=3, linewidth=1.2, label=name)
-        peer = [
-            (b, min(float(str(r["error"])) for r in part if r["source"] == "diffusers" and r["evaluations"] == b))
-            for b in BUDGETS
-            if any(r["source"] == "diffusers" and r["evaluations"] == b for r in part)
-        ]
-        if peer:
-            axis.plot(*zip(*peer, strict=True), "kx", markersize=7, label="diffusers, best")
+        for i, name in enumerate(shown):
+            line = [
+                (r["evaluations"], float(str(r["error"])))
+                for r in part
+                if r["sampler"] == name and r["source"] == "ornstein"
+            ]
+            if line:
+                axis.plot(*zip(*line, strict=True), marker="o", markersize=3, linewidth=1.2, label=name, color=f"C{i}")
+        axis.plot(
+            BUDGETS,
+            [best_of(part, ("ornstein",), b)[0] for b in BUDGETS],
+            "k-",
+            linewidth=2.2,
+            alpha=0.35,
+            label="best",
+        )
+        for source, mark in (("diffusers", "kx"), ("k-diffusion", "k+")):
+            peer = [(b, best_of(part, (source,), b)[0]) for b in BUDGETS]
+            peer = [(b, e) for b, e in peer if math.isfinite(e)]
+            if peer:
+                axis.plot(*zip(*peer, strict=True), mark, markersize=7, label=f"{source}, best")
         axis.set(xscale="log", yscale="log", xlabel="network evaluations", title=f"{process}, {dimension} dimensions")
         axis.set_xticks(BUDGETS, [str(b) for b in BUDGETS])
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("error, in deviations of the data")
-    axes[1].legend(fontsize=8, ncol=2)
+    axes[0][0].set_ylabel("error, in deviations of the data")
+    axes[0][min(1, len(panels) - 1)].legend(fontsize=7, ncol=2)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=90)
 
 
 def read(path: Path) -> list[dict[str, object]]:
@@ -225,23 +220,32 @@ def read(path: Path) -> list[dict[str, object]]:
 def main() -> None:
     """Measure, write the CSV, draw."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--batch", type=int, default=64, help="starts to average over")
-    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "solver_error.csv")
+    parser.add_argument("--batch", type=int, default=128, help="starts to average over (2 of the bundled model)")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "solvers.csv")
     parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "pictures" / "solver-error.png")
-    parser.add_argument("--process", nargs="*", choices=PROCESSES, default=list(PROCESSES), help="none: draw only")
+    every = [*PROCESSES, "fashion-mnist"]
+    parser.add_argument("--process", nargs="*", choices=every, default=every, help="none: draw only")
     parser.add_argument("--dimension", nargs="*", type=int, choices=DIMENSIONS, default=list(DIMENSIONS))
+    sources = ["ornstein", "diffusers", "k-diffusion"]
+    present = [s for s in sources if importlib.util.find_spec(s.replace("-", "_")) is not None]
+    parser.add_argument("--source", nargs="*", choices=sources, default=present)
     args = parser.parse_args()
     rows = read(args.out)
-    if args.process and args.dimension:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # diffusers' own, on options and dtypes
-            new = measure(args.batch, args.process, args.dimension)
-        kept = [r for r in rows if r["process"] not in args.process or r["dimension"] not in args.dimension]
-        rows = sorted(kept + new, key=lambda r: (r["process"], r["dimension"], r["source"], r["sampler"]))
-        with args.out.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+    torch.set_num_threads(1)
+    for name in args.process:
+        for dimension in args.dimension if name != "fashion-mnist" else [0]:
+            with torch.no_grad(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the peers' own, on options and dtypes
+                problem = bundled(2) if name == "fashion-mnist" else mixture(name, dimension, args.batch)
+                new = measure(problem, args.source)
+            key = (problem.name, problem.dimension)
+            kept = [r for r in rows if (r["process"], r["dimension"]) != key or r["source"] not in args.source]
+            rows = sorted(kept + new, key=lambda r: (r["process"], r["dimension"], r["source"], r["sampler"]))
+            with args.out.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, rows[0])
+                writer.writeheader()
+                writer.writerows(rows)
+    print("\n".join(compare(rows)))
     if importlib.util.find_spec("matplotlib") is not None:
         plot(rows, args.picture)
     else:
