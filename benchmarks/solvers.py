@@ -169,7 +169,7 @@ def plot(rows: list[dict[str, object]], path: Path) -> None:
     from matplotlib import pyplot
 
     shown = ["ddim", "edm_heun", "dpm_solver_3", "rk4", "pndm", "dpmpp_2m", "unipc", "lms", "deis", "ipndm"]
-    panels = [p for p in (("ddpm", 2), ("ddpm", 64), ("ddpm", 256), ("edm", 64), ("fashion-mnist", 784))]
+    panels = [p for p in (("ddpm", 2), ("ddpm", 16), ("ddpm", 64), ("ddpm", 256), ("edm", 64), ("fashion-mnist", 784))]
     have = {(r["process"], r["dimension"]) for r in rows}
     panels = [p for p in panels if p in have]
     figure, axes = pyplot.subplots(1, len(panels), figsize=(4.4 * len(panels), 4.6), squeeze=False)
@@ -201,8 +201,9 @@ def plot(rows: list[dict[str, object]], path: Path) -> None:
         axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes[0][0].set_ylabel("error, in deviations of the data")
-    axes[0][min(1, len(panels) - 1)].legend(fontsize=7, ncol=2)
-    figure.tight_layout()
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, ncol=7, loc="lower center")
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
     figure.savefig(path, dpi=90)
 
 

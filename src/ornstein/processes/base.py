@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Generic
+from typing import Generic
 
 import torch
 from torch import Tensor, nn
@@ -57,9 +57,9 @@ class Reversible(Process[X]):
 class Affine(Process):
     r"""x_t = alpha_t x_0 + sigma_t eps, for any law of eps."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls) -> None:
         """What subclasses say of their amplitudes is kept while something samples from them."""
-        super().__init_subclass__(**options)
+        super().__init_subclass__()
         for name in ("alpha", "sigma", "log_snr"):
             own = cls.__dict__.get(name)
             if own is not None and not getattr(own, "__isabstractmethod__", False):
