@@ -59,7 +59,14 @@ FITTED_TO = 15
 
 def choices(problem: Problem) -> dict[str, Choice]:
     """Our samplers on a problem."""
-    fixed = [n for n, kind in SAMPLERS.items() if not kind.stochastic and kind.evaluations > 0 and n not in LEFT_OUT]
+    fixed = [
+        n
+        for n, kind in SAMPLERS.items()
+        if not kind.stochastic
+        and kind.evaluations > 0
+        and n not in LEFT_OUT
+        and isinstance(problem.process, kind.needs)
+    ]
     every = {n: get(n) for n in fixed} | {title: get(n, options=o) for title, (n, o) in VARIANTS.items()}
     return every if problem.name != "fashion-mnist" else {n: every[n] for n in FEW}
 
