@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from ornstein.samplers import SAMPLERS
-from ornstein.testing.conformance.sampler import Check, sampler_checks
+from ornstein.samplers.table import LEARNED
+from ornstein.testing.conformance.sampler import Check, check_stateless, check_times_per_sample, sampler_checks
 from testing.tables import AFFINE, COUPLED, CURVED, DISCRETE, OWN
 
 PROCESSES = {**AFFINE, **OWN, **DISCRETE, **CURVED, **COUPLED}
@@ -51,3 +52,11 @@ CASES = [
 @pytest.mark.parametrize(("sampler", "check", "process"), CASES)
 def test_sampler(sampler: str, check: Check, process: str) -> None:
     check(SAMPLERS[sampler], PROCESSES[process])
+
+
+@pytest.mark.parametrize("check", [check_stateless, check_times_per_sample])
+@pytest.mark.parametrize("process", FIRST)
+@pytest.mark.parametrize("sampler", ["renoise", "tcd"])
+def test_learned_jumps_share_objects_and_batches(sampler: str, process: str, check: Check) -> None:
+    """Where a plain denoiser will do; their laws are those of what they were trained with, and tested there."""
+    check(LEARNED[sampler], PROCESSES[process])

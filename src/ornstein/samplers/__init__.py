@@ -46,6 +46,7 @@ from ornstein.samplers.reverse_diffusion import ReverseDiffusion as ReverseDiffu
 from ornstein.samplers.runge_kutta import RK4 as RK4
 from ornstein.samplers.runge_kutta import Midpoint as Midpoint
 from ornstein.samplers.sa_solver import SASolver as SASolver
+from ornstein.samplers.search import fit_grid as fit_grid
 from ornstein.samplers.sscs import SSCS as SSCS
 from ornstein.samplers.table import ASCENDING as ASCENDING
 from ornstein.samplers.table import LEARNED as LEARNED
