@@ -1,4 +1,4 @@
-"""Analytic-DPM: the variance is the exact optimum on Gaussian data and mixtures, and the kernels are exact where they should be."""
+"""Analytic-DPM: the variance is the exact optimum on Gaussian data and mixtures, the kernels exact where they should be."""
 
 from __future__ import annotations
 
@@ -236,7 +236,7 @@ def test_bad_tables_and_options_are_refused() -> None:
         one = AnalyticVariance.from_table(denoiser, CHAIN, torch.linspace(0.5, 1.3, CHAIN))
     assert float(one.variance(torch.ones((), dtype=torch.float64))) == 0
     AnalyticVariance.from_table(denoiser, CHAIN, torch.full((CHAIN,), 1.01))  # within a finite sample's error
-    with pytest.raises(UsageError, match="steps of the chain are 1 .. 20, got 0 .. 0"):
+    with pytest.raises(UsageError, match=r"steps of the chain are 1 \.\. 20, got 0 \.\. 0"):
         AnalyticVariance(denoiser, CHAIN).add(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64), Stream(0))
     with pytest.raises(UsageError, match="low < high"):
         AnalyticVariance(denoiser, CHAIN, (1.0, -1.0))

@@ -96,9 +96,9 @@ CHECK = Check(
     recipe="analytic-dpm",
     paper="CIFAR-10 (linear schedule), FID at 10/25/50/100/200 steps: Analytic-DDPM 34.26/11.60/7.25/5.40/4.01 against "
     "44.45/21.83/15.21/10.94/8.23 with beta~; Analytic-DDIM 14.00/5.81/4.04/3.55/3.39 against DDIM's 21.31/10.70/7.74/6.08/5.07",
-    claim="with the exact noise of GMM-8 the variance from 100 predictions at each step gives a better bound than beta and beta~ at "
-    "10, 50 and 200 steps, and never beats the entropy; its samples in 10 steps are closer to the data than those with beta; on "
-    "Gaussian data the formula gives the exact posterior variance",
+    claim="with the exact noise of GMM-8 the variance from 100 predictions at each step gives a better bound than beta and beta~ "
+    "at 10, 50 and 200 steps, and never beats the entropy; its samples in 10 steps are closer to the data than those with beta; "
+    "on Gaussian data the formula gives the exact posterior variance",
     conditions=(
         *(
             Condition(f"nats_analytic_{steps}", "<", f"nats_{other}_{steps}", _BOUND)
