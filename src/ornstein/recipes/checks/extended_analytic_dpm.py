@@ -29,8 +29,9 @@ from ornstein.training.optim import OptimizerSpec
 CHAIN = 1000
 STRIDES = (5, 10, 50)
 POINTS = 2000
-EACH = 100
-HEAD_STEPS = 1000
+EACH = 5000
+"""Samples for Gamma at each step of the chain that a stride visits."""
+HEAD_STEPS = 1500
 
 
 class Noise(nn.Module):
@@ -66,7 +67,7 @@ class Moments(nn.Module):
 def trained(noise: Noise, process: VP, moment: Moment, data: Mixture, seed: int) -> Preconditioned:
     """A perceptron for the moment, by the recipe's regression."""
     torch.manual_seed(seed)
-    head = MLP(size=4, out_size=2, width=64, depth=2)
+    head = MLP(size=6, out_size=2, width=128, depth=3)
     denoiser = Preconditioned(Headed(noise, head), process, LearnedMoment(Eps(), moment))
     spec = OptimizerSpec(lr=3e-3, warmup=50, decay="cosine", decay_steps=HEAD_STEPS)
     update = Update(MomentMatching(denoiser, Identity(), DiscreteTimes(CHAIN)), list(head.parameters()), spec)
@@ -86,8 +87,9 @@ def measure(seed: int) -> dict[str, float]:
     right, wrong = Noise(exact), Noise(exact, 0.3)
     plain, off = Preconditioned(right, process, Eps()), Preconditioned(wrong, process, Eps())
     analytic = AnalyticVariance(plain, CHAIN)
-    for n in torch.arange(1, CHAIN + 1).split(100):
-        n = n.repeat(EACH)
+    visited = torch.cat([strided(CHAIN, steps)[:-1] for steps in STRIDES]).mul(CHAIN).round().long().unique()
+    for part in visited.split(10):
+        n = part.repeat(EACH)
         analytic.add(data.sample(len(n), rng), n, rng)
     x_0 = data.sample(POINTS, rng)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.distributions import Dirac
-from ornstein.core.rng import Stream
+from ornstein.core.errors import UsageError
+from ornstein.core.rng import Random, Stream
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.gaussian import VE, GaussianProcess
@@ -19,7 +21,6 @@ from ornstein.samplers.pds import PDS
 from ornstein.samplers.preconditioner import Spectrum
 
 SIZE = 16
-SAMPLES = 400
 IMAGES = 200
 SNR = 0.075
 STEPS = (20, 40, 400)
@@ -54,29 +55,53 @@ class Field(Denoiser):
         return Dirac(transform(x_t, alpha * self.power / (alpha**2 * self.power + sigma**2)))
 
 
-def divergence(x: Tensor, power: Tensor) -> float:
-    """KL(samples || field) in nats per image, both Gaussian and stationary: the sum over frequencies."""
-    ratio = (torch.fft.fft2(x, norm="ortho").abs() ** 2).mean((0, 1)) / power
+@final
+class _Impulses(Random):
+    """Draw number i is one pixel of a flat spectrum in row i, and nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self.draws = 0
+
+    def normal(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
+        out = torch.zeros(tuple(shape), dtype=dtype)
+        if self.draws < len(out):
+            out[self.draws, 0, 0, 0] = SIZE  # its orthonormal transform is 1 at every frequency
+        self.draws += 1
+        return out.to(device)
+
+    def uniform(
+        self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> Tensor:
+        raise UsageError("moves by filters of Gaussian noise draw no uniforms")
+
+
+def divergence(sampler: PDS, power: Tensor, steps: int) -> float:
+    """KL(law of the samples || field) in nats per image, exactly.
+
+    Score, masks and moves are filters, and so x_0 is Gaussian and its power at a frequency is the sum of the squared gains of all
+    draws there, the start's among them.
+    """
+    grid = torch.cat([torch.linspace(1, 1e-5, steps, dtype=torch.float64), torch.zeros(1)])
+    rng = _Impulses()
+    x = sampler.process.sigma(grid[0]) * rng.normal((2 * steps + 2, 1, SIZE, SIZE), dtype=torch.float64)
+    x = simulate(sampler, x, grid, rng)
+    ratio = (torch.fft.fft2(x, norm="ortho").abs() ** 2).sum((0, 1)) / power
     return float(0.5 * (ratio - 1 - ratio.log()).sum())
 
 
 def measure(seed: int) -> dict[str, float]:
-    """KL of the samples' spectrum, with and without a preconditioner from 200 images of the field, and of exact draws."""
+    """KL with and without a preconditioner from 200 images of the field; the masks over pixels of a stationary field are flat."""
     process, power, rng = VE(0.01, 20.0, 1e-5), field_power(), Stream(seed)
-
-    def draw(n: int) -> Tensor:
-        return transform(rng.normal((n, 1, SIZE, SIZE), dtype=torch.float64), power.sqrt())
-
+    images = transform(rng.normal((IMAGES, 1, SIZE, SIZE), dtype=torch.float64), power.sqrt())
     denoiser = Field(process, power)
-    spectrum = Spectrum((1, SIZE, SIZE), alpha=5.0)
-    spectrum.add(draw(IMAGES))
-    found = {"kl_exact": divergence(draw(SAMPLES), power)}
-    noise = process.prior((SAMPLES, 1, SIZE, SIZE)).sample(rng).double()
+    spectrum = Spectrum((1, SIZE, SIZE), alpha=5.0, pixels=False)
+    spectrum.add(images)
+    found = {}
     for steps in STEPS:
-        grid = torch.cat([torch.linspace(1, 1e-5, steps, dtype=torch.float64), torch.zeros(1)])
         for name, masks in (("plain", None), ("pds", spectrum)):
-            x = simulate(PDS(denoiser, masks, SNR, rule="norm"), noise, grid, Stream(seed + 1))
-            found[f"kl_{name}_{steps}"] = divergence(x, power)
+            found[f"kl_{name}_{steps}"] = divergence(PDS(denoiser, masks, SNR), power, steps)
     return found
 
 
