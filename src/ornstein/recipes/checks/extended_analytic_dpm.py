@@ -31,7 +31,7 @@ STRIDES = (5, 10, 50)
 POINTS = 2000
 EACH = 5000
 """Samples for Gamma at each step of the chain that a stride visits."""
-HEAD_STEPS = 1500
+HEAD_STEPS = 1000
 
 
 class Noise(nn.Module):
