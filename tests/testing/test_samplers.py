@@ -17,6 +17,7 @@ FIRST = ("vp", "per_coordinate")
 LONG: dict[str, tuple[str, ...]] = {
     "adaptive_sde": (),
     "adaptive_rk": FIRST,
+    "analytic_dpm": FIRST,
     "annealed_langevin": FIRST,
     "consistent_annealed": FIRST,
     "dpm_2_ancestral": FIRST,
@@ -27,6 +28,7 @@ LONG: dict[str, tuple[str, ...]] = {
     "dpmpp_sde": FIRST,
     "paradigms": FIRST,
     "predictor_corrector": FIRST,
+    "pds": FIRST,
     "restart": FIRST,
     "reverse_diffusion": FIRST,
     "rk4": FIRST,

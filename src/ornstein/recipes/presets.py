@@ -53,6 +53,43 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "analytic-dpm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000}
+            | {"variance": "large", "precision": "fp32", "measuring": 0.0005, "pixels": 2.0},
+            "Bao et al. 2022, appendix F: DDPM's network and 50,000 images for Gamma; the last noise bounded by 2 pixels",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "extended-analytic-dpm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000}
+            | {"variance": "large", "precision": "fp32", "head_lr": 1e-4, "head_width": 128, "pixels": 2.0},
+            "Bao et al. 2022, 2206.07309, appendix: DDPM's network; the head is a small U-Net in place of their residual block",
+            reduced=_REDUCED | {"head_width": 32},
+        ),
+    },
+    "adversarial-score-matching": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.0, "lr": 1e-4, "steps": 300_000, "precision": "fp32"}
+            | {"sigma_max": 100.0, "levels": 232, "discriminator": (128, 256, 512)},
+            "Jolicoeur-Martineau et al. 2020, appendix (sigma 50 to 0.01 on [0, 1]); a plain discriminator in place of BigGAN's",
+            reduced=_REDUCED | {"discriminator": (16, 32)},
+        ),
+    },
+    "pds": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 1_300_000}
+            | {"ema_half_life": 887_000, "sampling_steps": 200},
+            "Ma et al. 2022: the NCSN++ of Song et al. 2021 under the VE process, nothing trained anew",
+            reduced=_REDUCED,
+        ),
+    },
     "improved-ddpm": {
         "cifar10": Preset(
             _CIFAR

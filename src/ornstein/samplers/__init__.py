@@ -4,6 +4,7 @@ from ornstein.samplers.adams import DEIS as DEIS
 from ornstein.samplers.adams import LMS as LMS
 from ornstein.samplers.adaptive_rk import AdaptiveRK as AdaptiveRK
 from ornstein.samplers.adaptive_sde import AdaptiveSDE as AdaptiveSDE
+from ornstein.samplers.analytic_dpm import AnalyticDPM as AnalyticDPM
 from ornstein.samplers.ancestral import Ancestral as Ancestral
 from ornstein.samplers.ancestral_second_order import DPM2Ancestral as DPM2Ancestral
 from ornstein.samplers.ancestral_second_order import DPMPP2SAncestral as DPMPP2SAncestral
@@ -36,8 +37,11 @@ from ornstein.samplers.gddim import GDDIM as GDDIM
 from ornstein.samplers.heun import EDMHeun as EDMHeun
 from ornstein.samplers.heun import Heun as Heun
 from ornstein.samplers.paradigms import ParaDiGMS as ParaDiGMS
+from ornstein.samplers.pds import PDS as PDS
 from ornstein.samplers.pndm import IPNDM as IPNDM
 from ornstein.samplers.pndm import PNDM as PNDM
+from ornstein.samplers.preconditioner import PreconditionedLangevin as PreconditionedLangevin
+from ornstein.samplers.preconditioner import Spectrum as Spectrum
 from ornstein.samplers.predictor_corrector import PredictorCorrector as PredictorCorrector
 from ornstein.samplers.renoise import Renoise as Renoise
 from ornstein.samplers.restart import Interval as Interval

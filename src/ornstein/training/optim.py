@@ -43,9 +43,14 @@ class OptimizerSpec:
             raise UsageError(f"decay='{self.decay}' needs decay_steps >= 1")
 
     def build(self, params: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimiser over these parameters."""
+        """The optimiser over these parameters; none at all for an update that only looks at the batches."""
         return torch.optim.AdamW(
-            params, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, foreach=True
+            [{"params": list(params)}],
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            foreach=True,
         )
 
     def lr_at(self, step: int) -> float:

@@ -75,7 +75,8 @@ class Player:
             value += share * self.ranks.mean(loss.value.item(), self.device)
             if not math.isfinite(value):
                 raise Diverged(f"the loss is {value}")
-            self.scaler.scale(loss.value if share == 1 else loss.value * share).backward(inputs=params)
+            if params:  # an update without parameters measures something and moves nothing
+                self.scaler.scale(loss.value if share == 1 else loss.value * share).backward(inputs=params)
             if small is None and len(parts) > 1:
                 factor = share * self.scaler.get_scale()
                 small = ((float(_norm(params)) / factor) ** 2, len(part))
