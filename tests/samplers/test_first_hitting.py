@@ -12,7 +12,7 @@ import ornstein
 from ornstein.codecs.base import Identity
 from ornstein.core.batch import Batch
 from ornstein.core.cond import NO_COND, Cond
-from ornstein.core.distributions import Dirac
+from ornstein.core.distributions import Dirac, Score
 from ornstein.core.errors import CapabilityError, DataError, OrnsteinError, UsageError
 from ornstein.core.rng import Rng, Stream
 from ornstein.denoisers.denoiser import Denoiser
@@ -31,7 +31,7 @@ GRID = torch.linspace(1e-4, 1, 401, dtype=torch.float64)
 def test_the_bessel_law_is_a_law_and_both_sums_agree(duration: float) -> None:
     a, d = torch.full_like(GRID, 0.4), torch.full_like(GRID, duration)
     total, density = bessel.law(a, GRID, d)
-    torch.testing.assert_close(torch.cumulative_trapezoid(density, GRID), total[1:] - total[0], rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.cumulative_trapezoid(density, GRID), total[1:] - total[0], rtol=0, atol=1e-4)
     many = bessel._images(a, GRID, d, 6)
     torch.testing.assert_close(total, many[0].clamp(0, 1), rtol=0, atol=1e-12)
     torch.testing.assert_close(density, many[1].clamp_min(0), rtol=0, atol=1e-10)
@@ -93,7 +93,7 @@ def test_the_sphere_is_left_by_poissons_kernel() -> None:
     alive = 2 * sum((-1) ** (k + 1) * math.exp(-(k**2) * math.pi**2 * duration / 2) for k in range(1, 40))
     inside = z.norm(dim=1) < 1
     assert abs(float(inside.double().mean()) - alive) < 0.015
-    # E[z . y | z inside]: the mean of Poisson's kernel at radius r is r^2... E[cos] = r, hence E[z . y] = E[r^2].
+    # Coordinates are harmonic: from r theta the mean end is r theta, hence E[z . y] = E[r^2].
     along = (z * ends).sum(1)[inside]
     assert float(along.mean()) == pytest.approx(float(z[inside].square().sum(1).mean()), abs=0.01)
     assert float(z.mean(0).abs().max()) < 0.02
@@ -123,14 +123,8 @@ class Ends(torch.nn.Module):
 def test_bridge_matching_is_least_at_the_posterior() -> None:
     problem = exact.bits(FirstHittingBits(0.1), torch.tensor([0.5, 0.02, 0.08, 0.4]))
     batch = Batch(problem.sample(Stream(0), 4000).float())
-    losses = [
-        float(
-            BridgeMatching(EndsNetwork(Ends(problem, off), problem.process), Identity(), UniformTimes())(
-                batch, Stream(1)
-            ).value
-        )
-        for off in (-0.3, 0.0, 0.3)
-    ]
+    networks = [EndsNetwork(Ends(problem, off), problem.process) for off in (-0.3, 0.0, 0.3)]
+    losses = [float(BridgeMatching(n, Identity(), UniformTimes())(batch, Stream(1)).value) for n in networks]
     assert losses[1] < min(losses[0], losses[2])
 
 
@@ -147,8 +141,6 @@ class Away(Denoiser):
     process = FirstHittingSphere()
 
     def forward(self, x_t: torch.Tensor, t: torch.Tensor, cond: Cond = NO_COND) -> Any:
-        from ornstein.core.distributions import Score
-
         return Score(-200 * x_t)
 
 

@@ -151,7 +151,7 @@ class StoppedInBall(Distribution):
     def sample(self, rng: Random) -> Tensor:
         y = self.ends.double()
         u = rng.uniform((len(y), 3, *y.shape[2:]), dtype=torch.float64, device=y.device)
-        radius, cosine, azimuth = u.split(1, 1)
+        radius, cosine, azimuth = u[:, :1], u[:, 1:2], u[:, 2:]
         d = self.duration.expand(y.shape)[:, :1]
         r = bessel.step(torch.zeros_like(radius), d, radius)
         inner = torch.where(r < 1, r, torch.full_like(r, 0.5))
@@ -213,7 +213,8 @@ class FirstHittingSphere(HittingDrift):
         return -2 * z / inside - 3 * off / off.square().sum(1, keepdim=True).clamp_min(CLIP**2)
 
     def stopped(self, z: Tensor) -> Tensor:
-        return (z.norm(dim=1) >= 1 - 1e-6).reshape(len(z), -1).all(1)
+        there: Tensor = (z.norm(dim=1) >= 1 - 1e-6).reshape(len(z), -1).all(1)
+        return there
 
     def land(self, z: Tensor) -> Tensor:
         norm = z.norm(dim=1, keepdim=True)

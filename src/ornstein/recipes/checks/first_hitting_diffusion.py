@@ -181,9 +181,9 @@ CHECK = Check(
     recipe="first-hitting-diffusion",
     paper="better than diffusion baselines on point clouds, events on the earth, graphs and segmentation maps (figures not "
     "confirmed)",
-    claim="with the exact ends of four correlated bits, steps of exact bridges draw the law of the words, every number exactly -1 or "
-    "1; a small network comes nearer than independent bits; bridges end where they should; on the sphere draws lie on it and have "
-    "the masses of the data",
+    claim="with the exact ends of four correlated bits, steps of exact bridges draw the law of the words, every number exactly "
+    "-1 or 1; a small network comes nearer than independent bits; bridges end where they should; on the sphere draws lie on it "
+    "and have the masses of the data",
     conditions=(
         Condition("tv_exact_60", "<", 0.04, "5000 draws of 16 words scatter by about 0.015; the rest is the 60 steps"),
         Condition("binary", "==", 1.0, "every number of every draw"),
