@@ -93,7 +93,7 @@ def draw(args: argparse.Namespace, system: Any, conditions: dict[str, Any]) -> t
             bar.update(done / (batches * step.total), f"step {step.index + 1}/{step.total}")
 
         # Counted, not computed: guidance doubles the rows, and Heun's last step takes one evaluation, not two.
-        hook = system.denoiser.register_forward_hook(count)
+        hook = getattr(system.denoiser, "network", system.denoiser).register_forward_hook(count)
         try:
             samples = system.sample(
                 args.n,
@@ -110,7 +110,7 @@ def draw(args: argparse.Namespace, system: Any, conditions: dict[str, Any]) -> t
             )
         finally:
             hook.remove()
-    return samples, rows / args.n
+    return samples, 1.0 if system.one_shot else rows / args.n
 
 
 def run(args: argparse.Namespace) -> int:
