@@ -92,7 +92,8 @@ def largest(budget: int, calls: Callable[[int], int]) -> int:
 def ours(problem: MixtureProblem, x: Tensor, wanted: Tensor) -> Iterator[tuple[str, str, int, float]]:
     """Sampler, grid, budget and error of every deterministic sampler with a fixed cost."""
     p = problem.process
-    fixed = [n for n, kind in SAMPLERS.items() if not kind.stochastic and kind.evaluations > 0 and n not in LEFT_OUT]
+    fitting = {n: kind for n, kind in SAMPLERS.items() if isinstance(p, kind.needs) and n not in LEFT_OUT}
+    fixed = [n for n, kind in fitting.items() if not kind.stochastic and kind.evaluations > 0]
     choices = {n: get(n) for n in fixed} | {title: get(n, options=o) for title, (n, o) in VARIANTS.items()}
     for name, choice in choices.items():
 
