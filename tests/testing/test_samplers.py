@@ -10,9 +10,9 @@ import pytest
 from ornstein.samplers import SAMPLERS
 from ornstein.samplers.table import LEARNED
 from ornstein.testing.conformance.sampler import Check, check_stateless, check_times_per_sample, sampler_checks
-from testing.tables import AFFINE, COUPLED, CURVED, DISCRETE, OWN
+from testing.tables import AFFINE, COUPLED, CURVED, DISCRETE, OWN, STOPPED
 
-PROCESSES = {**AFFINE, **OWN, **DISCRETE, **CURVED, **COUPLED}
+PROCESSES = {**AFFINE, **OWN, **DISCRETE, **CURVED, **COUPLED, **STOPPED}
 FIRST = ("vp", "per_coordinate")
 LONG: dict[str, tuple[str, ...]] = {
     "adaptive_sde": (),
@@ -36,13 +36,16 @@ LONG: dict[str, tuple[str, ...]] = {
 }
 """Samplers of many evaluations or with many checks of their law, and where the fast suite runs them."""
 
+RARE = ("flexible",)
+"""Processes on which every sampler takes long: left to the slow suite."""
+
 CASES = [
     pytest.param(
         sampler,
         check,
         process,
         id=f"{sampler}-{process}-{check.__name__}",
-        marks=[pytest.mark.slow] if process not in LONG.get(sampler, PROCESSES) else [],
+        marks=[pytest.mark.slow] if process not in LONG.get(sampler, PROCESSES) or process in RARE else [],
     )
     for sampler, kind in SAMPLERS.items()
     for process, p in PROCESSES.items()

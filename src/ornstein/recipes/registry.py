@@ -35,6 +35,8 @@ MODULES = (
     "ornstein.recipes.images.edm",
     "ornstein.recipes.images.edm2",
     "ornstein.recipes.images.extended_analytic_dpm",
+    "ornstein.recipes.images.first_hitting_diffusion",
+    "ornstein.recipes.images.flexible_diffusion",
     "ornstein.recipes.images.flow_matching",
     "ornstein.recipes.images.gotta_go_fast",
     "ornstein.recipes.images.hmc_correction",

@@ -31,6 +31,7 @@ from ornstein.samplers.dpm_solver import DPMSolverPP2M as DPMSolverPP2M
 from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M as DPMSolverPP3M
 from ornstein.samplers.euler import Euler as Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama as EulerMaruyama
+from ornstein.samplers.first_hitting import FirstHitting as FirstHitting
 from ornstein.samplers.flow_map import FlowMap as FlowMap
 from ornstein.samplers.flow_sde import FlowSDE as FlowSDE
 from ornstein.samplers.gddim import GDDIM as GDDIM

@@ -30,6 +30,7 @@ from ornstein.samplers.dpm_solver import DPMSolverPP2M
 from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
 from ornstein.samplers.euler import Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama
+from ornstein.samplers.first_hitting import FirstHitting
 from ornstein.samplers.flow_map import FlowMap
 from ornstein.samplers.flow_sde import FlowSDE
 from ornstein.samplers.gddim import GDDIM
@@ -89,6 +90,7 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "pds": PDS,
     "sscs": SSCS,
     "gddim": GDDIM,
+    "first_hitting": FirstHitting,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""
 
