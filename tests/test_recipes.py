@@ -15,6 +15,8 @@ TINY: dict[str, Any] = {"batch": 8, "widths": (64,), "blocks": 1, "patch": 1, "p
 """Fields that make a recipe small; those that it does not have are left out."""
 
 OWN: dict[str, dict[str, Any]] = {
+    "baseline-flow": {"depth": 2, "width": 16},
+    "latent-diffusion": {"autoencoder_steps": 1, "codec_widths": (8, 8), "critic_start": 0},
     "rectified-flow": {"pairs": 8, "pair_steps": 2},
 }
 """More fields, for single recipes."""
@@ -31,6 +33,10 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("d3pm", {"corruption": "absorbing", "head": "logits", "chain": 20, "sampling_steps": 5}),
     ("d3pm", {"corruption": "uniform", "values": 4}),
     ("d3pm", {"corruption": "nearest", "values": 8, "chain": 20, "sampling_steps": 5}),
+    (
+        "latent-diffusion",
+        {"autoencoder_steps": 1, "codec_widths": (8,), "regulariser": "vq", "codes": 4, "perceptual": "digits"},
+    ),
     ("meanflow", {"omega": 2.0, "kappa": 0.5}),
 ]
 """Ways to use a recipe that differ in what is trained: each lives its life as well."""
