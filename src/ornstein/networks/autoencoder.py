@@ -112,7 +112,8 @@ class Decoder(nn.Module):
 class PatchCritic(nn.Module):
     """``[B, C, H, W] -> [B, 1, h, w]``: one judgement for each patch. Isola et al. 2017 (1611.07004).
 
-    Groups are normalised in place of batches, so that no image is judged by its neighbours.
+    Groups are normalised in place of batches, so that no image is judged by its neighbours; layers that keep the size have
+    3 x 3 kernels, so that small pictures are judged too.
     """
 
     def __init__(self, *, channels: int, width: int = 64, layers: int = 3):
@@ -122,9 +123,9 @@ class PatchCritic(nn.Module):
         widths = [width * min(2**i, 8) for i in range(layers + 1)]
         parts: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for i, (a, b) in enumerate(pairwise(widths)):
-            stride = 2 if i < layers - 1 else 1
-            parts += [nn.Conv2d(a, b, 4, stride, 1, bias=False), GroupNorm(b), nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*parts, nn.Conv2d(widths[-1], 1, 4, 1, 1))
+            kernel, stride = (4, 2) if i < layers - 1 else (3, 1)
+            parts += [nn.Conv2d(a, b, kernel, stride, 1, bias=False), GroupNorm(b), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*parts, nn.Conv2d(widths[-1], 1, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)

@@ -76,7 +76,7 @@ class LatentDiffusion(ImageConfig):
     """of the latents' network: EDM2's, or the paper's with transformer blocks where there are conditions"""
     widths: tuple[int, ...] = (64, 128)
     blocks: int = 2
-    attention: tuple[int, ...] = (0, 1)
+    attention: tuple[int, ...] = (0,)
     """indices of ``widths`` that attend to themselves and to the tokens"""
     head: int = 32
     token_width: int = 128
