@@ -21,6 +21,7 @@ MODULES = (
     "ornstein.recipes.images.baseline_gan",
     "ornstein.recipes.images.baseline_vae",
     "ornstein.recipes.images.blur_diffusion",
+    "ornstein.recipes.images.cld",
     "ornstein.recipes.images.consistency_improved",
     "ornstein.recipes.images.consistency_models",
     "ornstein.recipes.images.d3pm",
