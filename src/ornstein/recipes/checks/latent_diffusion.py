@@ -19,7 +19,9 @@ from ornstein.core.rng import Rng, Stream
 from ornstein.data import Images, Loader, open_data
 from ornstein.evaluation import evaluate
 from ornstein.evaluation.features import ClassifierFeatures
+from ornstein.objectives.autoencoding import Spread
 from ornstein.objectives.denoising import Denoising
+from ornstein.objectives.followers import Counter, Follower
 from ornstein.objectives.times import DiscreteTimes
 from ornstein.recipes.check import Check, Condition
 from ornstein.recipes.images.ddpm import DDPM, ddpm
@@ -123,17 +125,13 @@ def quantised(data: Images, held_out: Tensor, seed: int) -> dict[str, float]:
         return {"vq_error": float(error), "vq_codes": float(len(codec.nearest(state).unique()))}
 
 
-def adaptive_weight(system: System, data: Images, seed: int) -> float:
+def adaptive_weight(system: System, codec: Autoencoder, data: Images, seed: int) -> float:
     """d, at the end of training."""
-    codec, extra = system.codec, system.extra
-    objective = autoencoder_updates(
-        SETTINGS,
-        codec,
-        extra["critic"],
-        extra["spread"],
-        extra["calls"],
-        extra["average"],  # type: ignore[arg-type]
-    )[0].objective
+    critic, spread = system.extra["critic"], system.extra["spread"]
+    assert isinstance(spread, Spread)
+    calls = Counter()
+    calls.count += SETTINGS.autoencoder_steps
+    objective = autoencoder_updates(SETTINGS, codec, critic, spread, calls, Follower(codec))[0].objective
     return objective(data[slice(0, 32)], Stream(seed)).logs["adaptive_weight"]
 
 
@@ -156,7 +154,7 @@ def measure(seed: int) -> dict[str, float]:
         "speed_up": seconds_a_call(pixels) / seconds_a_call(system),
         "latent_std": 1 / float(codec.scale),
         "error": float((back - codec.pixels.encode(test, Rng([]))).abs().mean()),
-        "adaptive_weight": adaptive_weight(system, data, seed),
+        "adaptive_weight": adaptive_weight(system, codec, data, seed),
         "error_of_mean": float(
             (test.float() / 127.5 - 1 - (data[slice(None)].x.float() / 127.5 - 1).mean(0)).abs().mean()
         ),
