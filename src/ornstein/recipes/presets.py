@@ -32,6 +32,16 @@ _LATENTS: dict[str, Any] = {"size": 32, "channels": 4, "classes": tuple(str(i) f
 _DIT: dict[str, Any] = _LATENTS | {"batch": 256, "lr": 1e-4, "warmup": 0, "clip": 0.0, "ema_half_life": 1_774_000}
 _REDUCED_DIT = {"size": 8, "channels": 3, "batch": 2, "depth": 2}
 _REDUCED = {"size": 8, "batch": 2}
+_LDM: dict[str, Any] = {
+    "size": 256, "channels": 3, "regulariser": "vq", "latent_channels": 3, "codec_widths": (128, 256, 512), "codec_blocks": 2,
+    "codes": 8192, "codec_lr": 3.6e-5, "critic_width": 64, "critic_layers": 3, "critic_start": 50_001, "critic_weight": 0.5,
+    "architecture": "unet", "blocks": 2, "attention": (1, 2, 3), "head": 32, "warmup": 0, "decay": "constant", "clip": 0.0,
+    "ema_half_life": 333_000, "precision": "fp32",
+}  # fmt: skip
+_REDUCED_LDM: dict[str, Any] = {
+    "size": 32, "batch": 2, "autoencoder_steps": 1, "critic_start": 0, "codec_widths": (32, 32, 64), "codes": 16,
+    "widths": (32, 32, 64, 64), "critic_width": 8,
+}  # fmt: skip
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "ddpm": {
@@ -312,6 +322,29 @@ PRESETS: dict[str, dict[str, Preset]] = {
             | {"logit_mean": -2.0, "logit_std": 2.0, "power": 0.75},
             "Geng et al. 2025, appendix A: the network of DDPM++ on CIFAR-10",
             reduced=_REDUCED,
+        ),
+    },
+    "latent-diffusion": {
+        "celebahq256": Preset(
+            _LDM
+            | {
+                "widths": (224, 448, 672, 896),
+                "batch": 48,
+                "lr": 9.6e-5,
+                "steps": 2_410_000,
+                "autoencoder_steps": 2_000_000,
+            },
+            "Rombach et al. 2022, table 12, LDM-4: 274 M in the U-Net; the VQ autoencoder of f = 4 has 55.3 M",
+            274e6 + 55.3e6,
+            reduced=_REDUCED_LDM,
+        ),
+        "imagenet256": Preset(
+            _LDM
+            | {"widths": (192, 384, 576, 960), "batch": 1200, "lr": 6.4e-5, "steps": 2_178_000, "token_width": 512}
+            | {"autoencoder_steps": 2_000_000, "classes": tuple(str(i) for i in range(1000))},
+            "Rombach et al. 2022, table 13, LDM-4 with classes by cross-attention: 400.9 M; autoencoder as above",
+            400.9e6 + 55.3e6,
+            reduced=_REDUCED_LDM | {"classes": ()},
         ),
     },
     "shortcut": {

@@ -44,6 +44,7 @@ MODULES = (
     "ornstein.recipes.images.heavy_tailed_dsm",
     "ornstein.recipes.images.gotta_go_fast",
     "ornstein.recipes.images.hmc_correction",
+    "ornstein.recipes.images.latent_diffusion",
     "ornstein.recipes.images.meanflow",
     "ornstein.recipes.images.non_uniform_diffusion",
     "ornstein.recipes.images.pds",

@@ -80,6 +80,11 @@ class ClassifierFeatures(Extractor):
         )
         self._net.eval()
 
+    @property
+    def network(self) -> Classifier:
+        """The classifier itself, in evaluation mode."""
+        return self._net
+
     @torch.no_grad()
     def batch(self, x: Tensor) -> Features:
         if x.shape[1] != 1:
