@@ -104,7 +104,7 @@ def test_nothing_given_adds_nothing(kind: type[nn.Module]) -> None:
 
 @pytest.mark.slow
 def test_a_model_learns_to_leave_it_out(tmp_path: Path) -> None:
-    """Pictures that are dark above, turned and mirrored in training: the samples are all upright, the training batches are not."""
+    """Pictures dark above, turned and mirrored in training: the samples are all upright, the training batches are not."""
     settings = {"widths": (64,), "blocks": 1, "batch": 32, "lr": 1e-2, "warmup": 10, "steps": 1200, "augment": 0.5}
     settings |= {"ema_half_life": 2000, "classes": (), "precision": "fp32"}
     told, _ = ornstein.train("edm", data=pictures(), out=tmp_path / "told", settings=settings)
