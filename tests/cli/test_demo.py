@@ -40,7 +40,9 @@ def test_the_demo(ornstein: Call, small: Path) -> None:
     assert grid.width > grid.height + 40  # ten by ten, and the names beside it
     assert json.loads(grid.info["ornstein"])["recipe"] == "edm"
     page = (small / "report.html").read_text()
-    assert page.count("<img") >= 3 and "nearest_to_train" in page and "://" not in page  # inlined pictures never hold a colon
+    assert (
+        page.count("<img") >= 3 and "nearest_to_train" in page and "://" not in page
+    )  # inlined pictures never hold a colon
     assert set(about["scores"]) == {"model", "real digits", "noise", "protocol"}
     assert about["scores"]["model"]["fd"] > about["scores"]["real digits"]["fd"] > 0
     step = json.loads((small / "training.json").read_text())["steps"]

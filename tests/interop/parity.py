@@ -19,11 +19,19 @@ from ornstein.samplers.base import Step
 
 
 class Wave(nn.Module):
-    """A smooth network of x and of the time step; its output stays of order one."""
+    """A smooth network of x and of the time step; its output stays of order one. ``variance`` doubles its channels."""
+
+    def __init__(self, variance: str | None = None):
+        super().__init__()
+        self.variance = variance
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
-        t = expand(t.to(x), x)
-        return torch.tanh(0.7 * x + 0.4 * x.roll(1, -1) + torch.sin(t / 150)) * (1 + 0.2 * torch.cos(t / 90))
+        t = expand(t.to(x), x).to(x.dtype)
+        mean = torch.tanh(0.7 * x + 0.4 * x.roll(1, -1) + torch.sin(t / 150)) * (1 + 0.2 * torch.cos(t / 90))
+        if self.variance not in ("learned", "learned_range"):
+            return mean
+        raw = torch.sin(2 * x + t / 40)
+        return torch.cat([mean, raw if self.variance == "learned_range" else 0.1 * raw**2], 1)
 
 
 class Tape:
@@ -59,11 +67,17 @@ def theirs(config: Mapping[str, Any], steps: int, monkeypatch: Any, **call: Any)
         warnings.simplefilter("ignore")
         s = kind.from_config({k: v for k, v in config.items() if not k.startswith("_")})
         s.set_timesteps(steps, **call.pop("set_timesteps", {}))
+        if config.get("_exact"):
+            # Its coefficients cancel in float32: the levels as it has them, the arithmetic in float64.
+            for name in ("sigmas", "alphas_cumprod", "final_alpha_cumprod", "initial_alpha_cumprod"):
+                if hasattr(s, name):
+                    setattr(s, name, getattr(s, name).double())
         x = first() * float(getattr(s, "init_noise_sigma", 1.0))
         out = []
+        network = Wave(config.get("variance_type"))
         for i, t in enumerate(s.timesteps):
             scaled = s.scale_model_input(x, t) if hasattr(s, "scale_model_input") else x
-            x = s.step(Wave()(scaled, t.reshape(1).expand(len(x))), t, x, **call).prev_sample
+            x = s.step(network(scaled, t.reshape(1).expand(len(x))), t, x, **call).prev_sample
             sigma = float(s.sigmas[i + 1]) if hasattr(s, "sigmas") and i + 1 < len(s.sigmas) else float("nan")
             out.append((sigma, x))
     return out
@@ -72,7 +86,8 @@ def theirs(config: Mapping[str, Any], steps: int, monkeypatch: Any, **call: Any)
 def ours(config: Mapping[str, Any], steps: int, **options: Any) -> list[tuple[float, Tensor]]:
     """(alpha reached, state) after each of our steps."""
     s = scheduler(config, **options)
-    denoiser, plan = Preconditioned(Wave(), s.process, s.parametrization), s.plan(steps)
+    plan = s.plan(steps)
+    denoiser = Preconditioned(Wave(config.get("variance_type")), s.process, plan.parametrization or s.parametrization)
     out: list[tuple[float, Tensor]] = []
 
     def keep(step: Step[Tensor]) -> None:

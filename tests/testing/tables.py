@@ -10,6 +10,7 @@ from ornstein.core.rng import Rng
 from ornstein.denoisers import X0, Clocked, EDMScaling, Eps, LearnedRange, Parametrization, ScoreOut, V, Velocity
 from ornstein.denoisers.consistency import ConsistencyScaling, TrigFlow
 from ornstein.processes import (
+    CLD,
     EDM,
     VE,
     VP,
@@ -18,6 +19,7 @@ from ornstein.processes import (
     FlowMatching,
     GaussianProcess,
     Interpolant,
+    LinearProcess,
     Process,
     SubVP,
     Torus,
@@ -110,7 +112,9 @@ OWN: dict[str, GaussianProcess] = {
     "non_uniform": NonUniformVE(torch.tensor([15.0, 25.0, 40.0]), 0.3),
 }
 
-PROCESSES: dict[str, Process] = {**AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **HEAVY, **CURVED}
+COUPLED: dict[str, LinearProcess] = {"cld": CLD()}
+
+PROCESSES: dict[str, Process] = {**COUPLED, **AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **HEAVY, **CURVED}
 
 PARAMETRIZATIONS: dict[str, Parametrization] = {
     "eps": Eps(),
@@ -133,4 +137,6 @@ def data_for(process: Process) -> Tensor:
         return states()
     if isinstance(process, Blur):
         return 0.7 * Rng(range(5)).normal((5, process.size, process.size), dtype=torch.float64)
+    if isinstance(process, LinearProcess):
+        return 0.7 * Rng(range(5)).normal((5, 2 * process.parts), dtype=torch.float64)
     return angles() if isinstance(process, Torus) else points()

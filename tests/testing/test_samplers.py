@@ -9,9 +9,9 @@ import pytest
 
 from ornstein.samplers import SAMPLERS
 from ornstein.testing.conformance.sampler import Check, sampler_checks
-from testing.tables import AFFINE, CURVED, DISCRETE, OWN
+from testing.tables import AFFINE, COUPLED, CURVED, DISCRETE, OWN
 
-PROCESSES = {**AFFINE, **OWN, **DISCRETE, **CURVED}
+PROCESSES = {**AFFINE, **OWN, **DISCRETE, **CURVED, **COUPLED}
 FIRST = ("vp", "per_coordinate")
 LONG: dict[str, tuple[str, ...]] = {
     "adaptive_sde": (),

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ornstein.cli.crowding import Crowding
 from ornstein.core.errors import OrnsteinError
 
 
@@ -78,6 +79,7 @@ class Progress:
         self._task: Any = None
         self._said = time.monotonic()
         self._first: tuple[float, float] | None = None
+        self._crowding = Crowding()
 
     def __enter__(self) -> Progress:
         if self.shown and sys.stderr.isatty():
@@ -107,6 +109,8 @@ class Progress:
         text = ", ".join(part for part in (text, left) if part)
         if self._bar is not None:
             self._bar.update(self._task, completed=fraction, text=text)
+        if (advice := self._crowding.advice()) is not None:
+            say(advice) if self._bar is None else self._bar.console.print(advice, markup=False)
         if now - self._said >= self.every:
             self._said = now
             self._line(f"{self.title}: {fraction:.0%} {text}".rstrip())

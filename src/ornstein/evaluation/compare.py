@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from ornstein.evaluation.intervals import LEVEL
+from ornstein.evaluation.modalities import PREFERS
 from ornstein.evaluation.plot import Line, line_plot
 from ornstein.evaluation.record import Record, require_same_protocol
-from ornstein.evaluation.registry import PREFERS
 
 COLUMNS = ("sampler", "grid", "steps", "guidance", "evaluations")
 """Of a record's subject, in the table where records differ in them or have several."""

@@ -47,7 +47,7 @@ def error_by_noise(
         raise CapabilityError(
             f"{type(process).__name__} has no signal-to-noise ratio, so there is no error by noise level"
         )
-    device = next(system.denoiser.parameters()).device
+    device = system.device
     batch = images.to(device)
     cond = {k: v for k, v in batch.cond.items() if k == "label"} if system.classes else {}
     x_0 = system.codec.encode(batch.x, Rng(range(seed, seed + len(batch))), cond)

@@ -44,7 +44,7 @@ def trajectory(
     scale = system.guidance if guidance is None else guidance
     cond = system.conditions(range(seed, seed + n), {})
     denoiser = system.guided(scale)
-    device = next(system.denoiser.parameters()).device
+    device = system.device
     cond = {k: v.to(device) for k, v in cond.items()}
 
     def keep(step: Step[Any]) -> None:

@@ -51,7 +51,7 @@ class Drawn:
     @property
     def shape(self) -> tuple[int, ...]:
         """``(C, H, W)``."""
-        return tuple(self.system.shape)
+        return tuple(self.system.data_shape)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -68,8 +68,11 @@ class Drawn:
 
     @property
     def evaluations(self) -> float:
-        """Network evaluations per sample, counted: guidance doubles them, and some samplers' last step takes fewer."""
-        return self._rows / max(self._samples, 1)
+        """Network evaluations per sample, counted: guidance doubles them, and some samplers' last step takes fewer.
+
+        What needs no denoiser (a GAN, a VAE, a flow) calls its codec once.
+        """
+        return 1.0 if self.system.one_shot else self._rows / max(self._samples, 1)
 
     def __len__(self) -> int:
         return self.n
@@ -80,7 +83,9 @@ class Drawn:
         def count(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
             self._rows += len(inputs[0])
 
-        hook = self.system.denoiser.register_forward_hook(count)
+        # Maps of two times are called by their mean velocity, not as denoisers: the network is what both call.
+        network: Any = getattr(self.system.denoiser, "network", self.system.denoiser)
+        hook = network.register_forward_hook(count)
         try:
             samples = self.system.sample(
                 stop - start,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from ornstein.codecs.vae import GaussianVAE
 from ornstein.core import cond as conditions
 from ornstein.core.errors import CapabilityError, DataError, UsageError, unknown
 from ornstein.core.rng import Rng
@@ -17,6 +18,7 @@ from ornstein.likelihood.chain import ChainBound
 from ornstein.likelihood.decoder import Bins, Decoder
 from ornstein.likelihood.dequantise import Dequantisation, Dequantised, Uniform
 from ornstein.likelihood.jumps import JumpBound
+from ornstein.likelihood.latent import LatentBound
 from ornstein.likelihood.ode import ProbabilityFlow
 from ornstein.likelihood.paths import PathWeights
 from ornstein.likelihood.result import Likelihood, join
@@ -55,12 +57,14 @@ def log_likelihood(
         raise UsageError(f"batch must be at least 1, got {batch}")
     if not len(x):
         raise DataError("there is nothing to measure: no samples were given")
+    if isinstance(system.codec, GaussianVAE) and dequantise is None and x.dtype == torch.uint8:
+        dequantise = "uniform"  # its decoder has a density
     noise = _noise(dequantise, x, method)
     estimator = _estimator(system, x, method, steps, importance, trace, tolerance, continuous=noise is not None)
     if noise is not None:
         estimator = Dequantised(estimator, noise, lambda v: _from_bytes(system, v))
     system.modules.eval()
-    device = next(system.denoiser.parameters()).device
+    device = system.device
     parts = []
     for start in range(0, len(x), batch):
         rows = x[start : start + batch].to(device)
@@ -100,6 +104,12 @@ def _estimator(
     *,
     continuous: bool,
 ) -> Estimator:
+    if isinstance(system.codec, GaussianVAE):
+        if method != "vlb" or steps is not None:
+            raise CapabilityError(f"'{system.recipe}' has a bound only: method 'vlb' without steps")
+        if not continuous and not x.is_floating_point():
+            raise UsageError(f"'{system.recipe}' has a density, bytes have none: leave dequantise at 'uniform'")
+        return LatentBound(system.denoiser, system.codec)
     if method == "discrete" and x.is_floating_point():
         raise DataError(f"method 'discrete' takes states of a finite set, got {x.dtype}; use 'ode' or 'vlb'")
     if method == "ode":
@@ -126,18 +136,28 @@ def _estimator(
 
 def _state(system: System, x: Tensor, rng: Rng, cond: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
     """The state of the data; and log |d state / d data| where the data are continuous (a probability needs none)."""
+    if isinstance(system.codec, GaussianVAE):
+        if tuple(x.shape[1:]) != tuple(system.data_shape):
+            raise DataError(f"this system's samples have shape {system.data_shape}, the data {tuple(x.shape[1:])}")
+        return x, None
     state = system.codec.encode(x, rng, cond)
-    if tuple(state.shape[1:]) != tuple(system.shape):
-        raise DataError(f"this system's samples have shape {tuple(system.shape)}, the data {tuple(state.shape[1:])}")
+    _check_shape(system, state)
     return state, system.codec.log_volume(x) if x.is_floating_point() else None
 
 
 def _from_bytes(system: System, values: Tensor) -> tuple[Tensor, Tensor]:
     """Dequantised bytes, in bins, as a state in the network's precision."""
     data = values * BIN - 1
+    if isinstance(system.codec, GaussianVAE):  # its bound is on the data themselves
+        dims, like = values[0].numel(), next(system.modules.parameters())
+        return data.to(like.dtype), torch.full((len(data),), dims * math.log(BIN), dtype=torch.float64)
     volume = system.codec.log_volume(data) + values[0].numel() * math.log(BIN)
-    dtype = next(system.denoiser.parameters()).dtype
+    dtype = next(system.modules.parameters()).dtype
     state = system.codec.encode(data.to(dtype), Rng([]))
+    _check_shape(system, state)
+    return state, volume
+
+
+def _check_shape(system: System, state: Tensor) -> None:
     if tuple(state.shape[1:]) != tuple(system.shape):
         raise DataError(f"this system's samples have shape {tuple(system.shape)}, the data {tuple(state.shape[1:])}")
-    return state, volume

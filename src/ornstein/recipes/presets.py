@@ -197,6 +197,15 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "cld": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000}
+            | {"sampling_steps": 2000, "precision": "fp32"},
+            "Dockhorn et al. 2022, appendix E: NCSN++ that reads positions and velocities; theirs has 8 blocks a level, this 4",
+            reduced=_REDUCED,
+        ),
+    },
     "blur-diffusion": {
         "lsun64": Preset(
             _CIFAR

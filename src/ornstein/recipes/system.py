@@ -15,6 +15,7 @@ from ornstein.core.cond import Cond
 from ornstein.core.errors import UsageError, unknown
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
+from ornstein.denoisers.standard_normal import StandardNormal
 from ornstein.denoisers.wrappers import Clip
 from ornstein.guidance.table import GUIDANCE, Setting, get_method
 from ornstein.likelihood.dequantise import Dequantisation
@@ -55,8 +56,23 @@ class System:
     """the texts that the system was trained on, where it reads captions"""
     extra: dict[str, nn.Module] = field(default_factory=dict)
     """what training needs beside codec and denoiser, and a checkpoint must keep: teachers, targets, counters"""
+    data_shape: tuple[int, ...] = ()
+    """of one sample, where the codec changes it; that of the state by default"""
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
+
+    def __post_init__(self) -> None:
+        self.data_shape = self.data_shape or self.shape
+
+    @property
+    def one_shot(self) -> bool:
+        """Whether the codec alone has learned the data, so that neither steps nor samplers matter (GAN, VAE, flow)."""
+        return isinstance(self.denoiser, StandardNormal)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.modules.parameters()).device
 
     @property
     def process(self) -> Any:
@@ -126,6 +142,8 @@ class System:
         row = get_method(name)
         denoiser = self.denoiser
         if scale != 1 or not row.neutral_at_1:
+            if self.one_shot:
+                raise UsageError(f"guidance={scale:g}: '{self.recipe}' has no denoiser to guide; leave guidance out")
             if row.conditional and not self.classes and self.captions is None:
                 alone = ", ".join(k for k, m in GUIDANCE.items() if not m.conditional)
                 raise UsageError(
@@ -212,7 +230,7 @@ class System:
         seeds = list(range(seed, seed + n))
         cond: Cond = self.conditions(seeds, conditions)
         self.modules.eval()
-        device = next(self.denoiser.parameters()).device
+        device = self.device
         done = []
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])

@@ -32,6 +32,7 @@ from ornstein.samplers.euler import Euler as Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama as EulerMaruyama
 from ornstein.samplers.flow_map import FlowMap as FlowMap
 from ornstein.samplers.flow_sde import FlowSDE as FlowSDE
+from ornstein.samplers.gddim import GDDIM as GDDIM
 from ornstein.samplers.heun import EDMHeun as EDMHeun
 from ornstein.samplers.heun import Heun as Heun
 from ornstein.samplers.paradigms import ParaDiGMS as ParaDiGMS
@@ -45,6 +46,7 @@ from ornstein.samplers.reverse_diffusion import ReverseDiffusion as ReverseDiffu
 from ornstein.samplers.runge_kutta import RK4 as RK4
 from ornstein.samplers.runge_kutta import Midpoint as Midpoint
 from ornstein.samplers.sa_solver import SASolver as SASolver
+from ornstein.samplers.sscs import SSCS as SSCS
 from ornstein.samplers.table import ASCENDING as ASCENDING
 from ornstein.samplers.table import LEARNED as LEARNED
 from ornstein.samplers.table import SAMPLERS as SAMPLERS

@@ -31,6 +31,7 @@ from ornstein.samplers.euler import Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama
 from ornstein.samplers.flow_map import FlowMap
 from ornstein.samplers.flow_sde import FlowSDE
+from ornstein.samplers.gddim import GDDIM
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
 from ornstein.samplers.paradigms import ParaDiGMS
@@ -43,6 +44,7 @@ from ornstein.samplers.runge_kutta import RK4, Midpoint
 from ornstein.samplers.sa_solver import SASolver
 from ornstein.samplers.score_annealing import ScoreAnnealing
 from ornstein.samplers.self_conditioned import SelfConditioned
+from ornstein.samplers.sscs import SSCS
 from ornstein.samplers.tcd import TCD
 from ornstein.samplers.unipc import UniPC
 
@@ -81,6 +83,8 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "sa_solver": SASolver,
     "restart": Restart,
     "adaptive_sde": AdaptiveSDE,
+    "sscs": SSCS,
+    "gddim": GDDIM,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""
 

@@ -26,7 +26,8 @@ class UniPC(DenoisingSampler):
     next step, so that the pair has order p + 1 at one evaluation a step. The weights make polynomials exact, so that B(h)
     matters only where one difference is used (UniP-2 and UniC-1): there int e^{-(h-v)} v dv is h B(h)/2, B_1 = h or B_2 = 1 -
     e^{-h}. The state at the end is predicted, not corrected. Steps from alpha = 0 and to t = 0 are DDIM's. Zhao et al. 2023,
-    2302.04867. State: (x, t) of the former step, (lambda, x_0) of the last ``order`` steps.
+    2302.04867. State: (x, t) of the former step, (lambda, x_0) of the last ``p``
+    steps, and the order of that step's predictor.
     """
 
     needs = Affine
@@ -46,15 +47,22 @@ class UniPC(DenoisingSampler):
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
     ) -> tuple[Tensor, State]:
+        return self.advance(x_t, t, s, state, cond, self.p)
+
+    def advance(
+        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, cond: Cond, p: int, correct: bool = True
+    ) -> tuple[Tensor, State]:
+        """A step with a predictor of order ``p``; the former one's end is corrected at its own order, if at all."""
         x_0 = self.denoiser(x_t, t, cond).mean
         new = (self.process.log_snr(t) / 2, x_0)
         known: tuple[tuple[Tensor, Tensor], ...] = ()
         if state is not None:
-            x_prev, t_prev, known = state
-            base, *older = known
-            x_t = self._move(x_prev, t_prev, t, base, [new, *older[: self.p - 1]])
-        x_s = self._move(x_t, t, s, new, known[: self.p - 1])
-        return x_s, (x_t, t, (new, *known)[: self.p])
+            x_prev, t_prev, known, p_prev = state
+            if correct:
+                base, *older = known
+                x_t = self._move(x_prev, t_prev, t, base, [new, *older[: p_prev - 1]])
+        x_s = self._move(x_t, t, s, new, known[: p - 1])
+        return x_s, (x_t, t, (new, *known)[: self.p], p)
 
     def _move(
         self,

@@ -3,7 +3,8 @@ r"""Orders of convergence, without sampling noise.
 For Gaussian data the exact denoiser is affine in x_t and its variance does not depend on x_t. One run of a sampler is then
 x_end = a x_start + b + sum_i c_i z_i, z_i its normal draws, and a single batch reads off every number: rows that start at
 0, 1 and 2 give a, b and a check that the map is affine; a row with z_i = 1 and all other draws 0 gives c_i. So the law at
-the end is known to rounding for stochastic samplers as well, and so is their weak order.
+the end is known to rounding for stochastic samplers as well, and so is their weak order. Where a process couples coordinates a,
+b and c_i are matrices: every start and every draw gets a row for each coordinate.
 """
 
 from __future__ import annotations
@@ -22,24 +23,32 @@ from ornstein.core.rng import Random
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.samplers.base import DenoisingSampler, simulate
 from ornstein.testing.exact.gaussian import GaussianProblem
+from ornstein.testing.exact.linear import CoupledProblem
 
 Factory = Callable[[Denoiser], DenoisingSampler]
 """Builds a sampler on a denoiser: a class, or a :class:`ornstein.samplers.Choice`."""
 
 
 class _Impulses(Random):
-    """Draw number i is 1 in row ``first + i`` and 0 elsewhere; counts the draws."""
+    """Draw number i is 1 in row ``first + i`` and 0 elsewhere; counts the draws.
 
-    def __init__(self, first: int):
-        self.first, self.draws = first, 0
+    With ``apart`` it is 1 in one coordinate j of row ``first + i D + j``.
+    """
+
+    def __init__(self, first: int, apart: bool = False):
+        self.first, self.apart, self.draws = first, apart, 0
 
     def normal(
         self, shape: Sequence[int], *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> Tensor:
         out = torch.zeros(tuple(shape), dtype=dtype)
-        row = self.first + self.draws
+        size = out[0].numel()
+        row = self.first + self.draws * (size if self.apart else 1)
         if row < len(out):
-            out[row] = 1
+            if self.apart:
+                out[row : row + size] = torch.eye(size, dtype=dtype).reshape(size, *shape[1:])
+            else:
+                out[row] = 1
         self.draws += 1
         return out.to(device)
 
@@ -51,7 +60,8 @@ class _Impulses(Random):
 
 @dataclass(frozen=True)
 class Law:
-    """Mean and standard deviation, each of the problem's shape, float64."""
+    """Mean and standard deviation, each of the problem's shape, float64; Cholesky's factor ``[D, D]`` where coordinates are
+    coupled."""
 
     mean: Tensor
     std: Tensor
@@ -61,14 +71,17 @@ class Law:
         return float(((self.mean - other.mean).square().sum() + (self.std - other.std).square().sum()).sqrt())
 
 
-def exact_law(problem: GaussianProblem, t: float) -> Law:
+def exact_law(problem: GaussianProblem | CoupledProblem, t: float) -> Law:
     """The law of x_t."""
+    if isinstance(problem, CoupledProblem):
+        mean, cov = problem.law(t, torch.empty((1, *problem.shape), dtype=torch.float64))
+        return Law(mean, torch.linalg.cholesky(cov))
     mean, var = problem.law(t, torch.empty((1, *problem.shape), dtype=torch.float64))
     shape = problem.shape
     return Law(mean.expand(1, *shape)[0], var.expand(1, *shape)[0].sqrt())
 
 
-def sampled_law(sampler: DenoisingSampler, problem: GaussianProblem, grid: Tensor) -> Law:
+def sampled_law(sampler: DenoisingSampler, problem: GaussianProblem | CoupledProblem, grid: Tensor) -> Law:
     """The law at the end of a grid when x starts from the exact law at its first time; no random numbers are drawn.
 
     Raises:
@@ -78,6 +91,8 @@ def sampled_law(sampler: DenoisingSampler, problem: GaussianProblem, grid: Tenso
     start = torch.zeros(1, *problem.shape, dtype=torch.float64)
     simulate(sampler, start, grid, probe)
     draws = probe.draws
+    if isinstance(problem, CoupledProblem):
+        return _coupled_law(sampler, problem, grid, draws)
     start = torch.zeros(3 + draws, *problem.shape, dtype=torch.float64)
     start[1], start[2] = 1, 2
     end = simulate(sampler, start, grid, _Impulses(first=3))
@@ -89,14 +104,29 @@ def sampled_law(sampler: DenoisingSampler, problem: GaussianProblem, grid: Tenso
     return Law(gain * first.mean + shift, var.sqrt())
 
 
-def sampler_error(sampler: DenoisingSampler, problem: GaussianProblem, grid: Tensor) -> float:
+def _coupled_law(sampler: DenoisingSampler, problem: CoupledProblem, grid: Tensor, draws: int) -> Law:
+    """The same with a row for each coordinate: rows at 0, at two points to check by, at the D unit vectors, and D a draw."""
+    (size,) = problem.shape
+    start = torch.zeros(3 + size * (1 + draws), size, dtype=torch.float64)
+    start[1], start[2], start[3 : 3 + size] = 1, 2, torch.eye(size, dtype=torch.float64)
+    end = simulate(sampler, start, grid, _Impulses(first=3 + size, apart=True))
+    moved = end - end[0]
+    if not torch.allclose(moved[2], 2 * moved[1], rtol=1e-6, atol=1e-8):
+        raise UsageError(f"{type(sampler).__name__} is not affine in x_t on Gaussian data: its law cannot be read off")
+    gain, noise = moved[3 : 3 + size].T, moved[3 + size :]
+    first = exact_law(problem, float(grid[0]))
+    cov = gain @ first.std @ first.std.T @ gain.T + noise.T @ noise
+    return Law(gain @ first.mean + end[0], torch.linalg.cholesky(cov))
+
+
+def sampler_error(sampler: DenoisingSampler, problem: GaussianProblem | CoupledProblem, grid: Tensor) -> float:
     """Distance of the sampled law from the exact one at the end of the grid."""
     return sampled_law(sampler, problem, grid).distance(exact_law(problem, float(grid[-1])))
 
 
 def measured_order(
     factory: Factory,
-    problem: GaussianProblem,
+    problem: GaussianProblem | CoupledProblem,
     steps: int = 32,
     ends: tuple[float, float] = (0.9, 0.1),
     denoiser: Denoiser | None = None,

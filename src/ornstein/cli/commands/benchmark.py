@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
     if measured and args.against is None:
         raise UsageError("--against names no reference")
     systems = {what: open_system(what) for what in measured}
-    total = sum(1 if s is None else len(samplers) * len(steps) for s in systems.values())
+    ways = {what: _ways(s, samplers, steps) for what, s in systems.items()}
+    total = sum(map(len, ways.values()))
     done = 0
     with Progress(f"benchmark of {total}") as bar:
         for what in args.what:
@@ -75,10 +77,11 @@ def run(args: argparse.Namespace) -> int:
                 records[_free(Path(what).stem, records)] = _read(what)
                 continue
             system = systems[what]
-            for sampler, count in [(None, None)] if system is None else [(a, b) for a in samplers for b in steps]:
+            for sampler, count in ways[what]:
                 tell = partial(_tell, bar, done, total, what)
                 record = _one(args, names, what, system, sampler, count, out, tell)
-                shown = [what] if system is None else [what, record.subject["sampler"], str(record.subject["steps"])]
+                alone = system is None or system.one_shot
+                shown = [what] if alone else [what, record.subject["sampler"], str(record.subject["steps"])]
                 records[_free(" ".join(shown), records)] = record
                 done += 1
     comparison = Comparison(records)
@@ -87,6 +90,13 @@ def run(args: argparse.Namespace) -> int:
     files = _write(out, comparison)
     emit(args, comparison.rows(), "\n".join([comparison.markdown(), *map(str, files)]))
     return 0
+
+
+def _ways(
+    system: Any, samplers: Sequence[str | None], steps: Sequence[int | None]
+) -> list[tuple[str | None, int | None]]:
+    """Samplers and steps of a system's rows: one row where there is nothing to choose (data, GAN, VAE, flow)."""
+    return [(None, None)] if system is None or system.one_shot else [(a, b) for a in samplers for b in steps]
 
 
 def _tell(bar: Progress, done: int, total: int, what: str, fraction: float, text: str) -> None:

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
     system = load(args.what)
     system.to(require_device(args.device))
-    channels, size, _ = system.shape
+    channels, size, _ = system.data_shape
     split = args.split or ("test" if args.data in SOURCES else "train")
     data = open_data(args.data, size=size, channels=channels, split=split)
     chosen = data[spread(len(data), args.n).numpy()]

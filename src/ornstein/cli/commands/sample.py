@@ -98,7 +98,7 @@ def draw(args: argparse.Namespace, system: Any, given: dict[str, Any], ranks: An
             bar.update(done / (len(mine) * step.total), f"step {step.index + 1}/{step.total}")
 
         # Counted, not computed: guidance doubles the rows, and Heun's last step takes one evaluation, not two.
-        hook = system.denoiser.register_forward_hook(count)
+        hook = getattr(system.denoiser, "network", system.denoiser).register_forward_hook(count)
         try:
             parts = [
                 system.sample(
@@ -119,7 +119,7 @@ def draw(args: argparse.Namespace, system: Any, given: dict[str, Any], ranks: An
         finally:
             hook.remove()
     samples, rows = gathered(parts, rows, ranks)
-    return samples, rows / args.n
+    return samples, 1.0 if system.one_shot else rows / args.n
 
 
 def run(args: argparse.Namespace) -> int:

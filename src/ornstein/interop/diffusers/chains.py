@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
-from ornstein.core.errors import CapabilityError
+from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.interop.diffusers import spacing
+from ornstein.interop.diffusers.pseudo import PseudoV
 from ornstein.interop.diffusers.reading import Plan, Scheduler, bounded, entries, output, require, table_process
 from ornstein.interop.diffusers.steps import ChainDDPM, Strided, StridedDDIM
 from ornstein.samplers.base import Sampler
@@ -17,13 +18,15 @@ from ornstein.samplers.pndm import PNDM
 
 
 def ddpm(name: str, options: Mapping[str, Any]) -> Scheduler:
-    require(name, options, {"variance_type": ("fixed_small", "fixed_small_log", "fixed_large")})
+    """DDPM; ``fixed_large_log`` takes the root of a logarithm there, which is no number."""
+    served = ("fixed_small", "fixed_small_log", "fixed_large", "learned_range")
+    require(name, options, {"variance_type": served})
     process, _ = table_process(options, bounded=False)
-    bound, large = bounded(options), options["variance_type"] == "fixed_large"
+    bound, variance = bounded(options), options["variance_type"]
 
     def plan(steps: int) -> Plan:
         grid = entries(spacing.spaced(steps, options, rounded=True), options)
-        return Plan(grid, lambda denoiser: ChainDDPM(bound(denoiser), large))
+        return Plan(grid, lambda denoiser: ChainDDPM(bound(denoiser), variance))
 
     return Scheduler(name, options, process, output(options), plan)
 
@@ -42,13 +45,16 @@ def ddim(name: str, options: Mapping[str, Any], eta: float) -> Scheduler:
 
 
 def pndm(name: str, options: Mapping[str, Any]) -> Scheduler:
-    """PLMS, latent diffusion's form of pseudo-numerical methods: one step of Heun's kind, then linear multistep."""
-    require(
-        name, options, {"skip_prk_steps": (True,), "prediction_type": ("epsilon",), "timestep_spacing": ("leading",)}
-    )
+    """Pseudo-numerical methods: three Runge-Kutta steps, or one of Heun's kind (``skip_prk_steps``), then multistep."""
+    served: dict[str, tuple[Any, ...]] = {
+        "prediction_type": ("epsilon", "v_prediction"),
+        "timestep_spacing": ("leading", "trailing"),
+    }
+    require(name, options, served)
     process, _ = table_process(options, bounded=False)
-    total = options["num_train_timesteps"]
+    total, prk = options["num_train_timesteps"], not options["skip_prk_steps"]
     last = 0.0 if options["set_alpha_to_one"] else 1 / total
+    start: Literal["runge_kutta", "heun"] = "runge_kutta" if prk else "heun"
 
     def plan(steps: int) -> Plan:
         grid = entries(spacing.spaced(steps, options, rounded=True), options)
@@ -56,10 +62,21 @@ def pndm(name: str, options: Mapping[str, Any]) -> Scheduler:
             raise CapabilityError(
                 f"{name} with steps_offset = 0 and set_alpha_to_one = False ends with a step that moves nothing: not served"
             )
+        if prk and steps < 4:
+            raise UsageError(f"{name} with skip_prk_steps = False needs 4 steps or more, got {steps}")
+        if prk and total // steps % 2:
+            raise CapabilityError(
+                f"{name} with skip_prk_steps = False halves its stride of {total // steps} time steps and rounds: not served; "
+                "take a number of steps that makes it even"
+            )
+        if options["timestep_spacing"] == "trailing" and total % steps:
+            raise CapabilityError(f"{name} with {steps} trailing steps has strides of different lengths: not served")
         stride = total // steps / total
 
         def sampler(denoiser: Denoiser) -> Sampler[Tensor]:
-            return Strided(PNDM(denoiser, start="heun", to_zero=True), 1 / total, stride, last)
+            if options["prediction_type"] == "v_prediction":
+                return Strided(PseudoV(denoiser, start), 1 / total, stride, last)
+            return Strided(PNDM(denoiser, start=start, to_zero=True), 1 / total, stride, last)
 
         return Plan(grid, sampler)
 

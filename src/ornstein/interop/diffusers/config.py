@@ -51,6 +51,16 @@ _DPM: dict[str, Any] = {
     "lambda_min_clipped": -math.inf,
     "variance_type": None,
 }
+_NOT_SINGLE = ("timestep_spacing", "steps_offset", "rescale_betas_zero_snr", "use_lu_lambdas")
+_NOT_ADAMS = (
+    "solver_order",
+    "solver_type",
+    "final_sigmas_type",
+    "rescale_betas_zero_snr",
+    "use_lu_lambdas",
+    "use_dynamic_shifting",
+    "time_shift_type",
+)
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "DDPMScheduler": {
@@ -92,7 +102,39 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "clip_sample_range": 1.0,
         "timestep_spacing": "linspace",
     },
+    "DDIMInverseScheduler": {
+        **_BETAS,
+        "clip_sample": True,
+        "clip_sample_range": 1.0,
+        "set_alpha_to_one": True,
+        "timestep_spacing": "leading",
+        "rescale_betas_zero_snr": False,
+    },
+    "LCMScheduler": {
+        **_BETAS,
+        **_CLIP,
+        "beta_start": 0.00085,
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "clip_sample": False,
+        "original_inference_steps": 50,
+        "set_alpha_to_one": True,
+        "timestep_spacing": "leading",
+        "timestep_scaling": 10.0,
+        "rescale_betas_zero_snr": False,
+    },
     "DPMSolverMultistepScheduler": {**_DPM, "euler_at_final": False},
+    "DPMSolverSinglestepScheduler": {
+        **{k: v for k, v in _DPM.items() if k not in _NOT_SINGLE},
+        "lower_order_final": False,
+    },
+    "SASolverScheduler": {
+        **{k: v for k, v in _DPM.items() if k not in _NOT_ADAMS},
+        "predictor_order": 2,
+        "corrector_order": 2,
+        "tau_func": None,
+        "algorithm_type": "data_prediction",
+    },
     "PNDMScheduler": {
         **_BETAS,
         "skip_prk_steps": False,

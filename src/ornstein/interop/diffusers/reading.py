@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.denoisers.denoiser import Denoiser
-from ornstein.denoisers.parametrizations import X0, Eps, Parametrization, V
+from ornstein.denoisers.parametrizations import X0, Eps, LearnedRange, Parametrization, V
 from ornstein.denoisers.wrappers import Clip, DynamicThreshold
 from ornstein.interop.diffusers.table import RatioTable, Told, betas, zero_terminal_snr
 from ornstein.processes.base import Affine
@@ -26,6 +26,8 @@ class Plan:
 
     grid: Tensor
     sampler: Callable[[Denoiser], Sampler[Tensor]]
+    parametrization: Parametrization | None = None
+    """the scheduler's, with time steps that are told as this number of steps has them; None where they do not depend on it"""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,16 @@ def output(
     options: Mapping[str, Any], form: Literal["exact", "round", "floor", "log"] = "exact", top: float | None = None
 ) -> Told:
     kinds: dict[str, Parametrization] = {"epsilon": Eps(), "sample": X0(), "v_prediction": V()}
-    kind = options["prediction_type"]
+    kind, total = options["prediction_type"], options["num_train_timesteps"]
     if kind not in kinds:
         raise CapabilityError(f"prediction_type = '{kind}' belongs to flow models, this is a table of betas")
-    return Told(kinds[kind], options["num_train_timesteps"], 1, form, top)
+    return Told(with_variance(kinds[kind], options), total, 1, form, top)
+
+
+def with_variance(base: Parametrization, options: Mapping[str, Any]) -> Parametrization:
+    """The parametrisation of a network that gives a variance as well, where the options say so."""
+    learned = options.get("variance_type") in ("learned", "learned_range")
+    return LearnedRange(base, options["num_train_timesteps"]) if learned else base
 
 
 def bounded(options: Mapping[str, Any]) -> Callable[[Denoiser], Denoiser]:
@@ -95,7 +103,7 @@ def entries(steps: np.ndarray[Any, Any], options: Mapping[str, Any], last: float
 def levels(process: VP, sigma: np.ndarray[Any, Any], options: Mapping[str, Any]) -> Tensor:
     """Levels sigma/alpha, and the end, as times; an end that repeats the last level is left out, for it moves nothing."""
     times = process.time(-2 * torch.from_numpy(np.ascontiguousarray(sigma)).log())
-    low = 1 / options["num_train_timesteps"] if options.get("final_sigmas_type") == "sigma_min" else 0.0
+    low = 1 / options["num_train_timesteps"] if options.get("final_sigmas_type") in ("sigma_min", "repeat") else 0.0
     if float(times[-1]) <= low + 1e-12:
         return times
     return torch.cat([times, torch.tensor([low], dtype=torch.float64)])

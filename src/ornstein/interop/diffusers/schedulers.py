@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ornstein.core.errors import UsageError
-from ornstein.interop.diffusers import chains, sigmas, solvers, straight
+from ornstein.interop.diffusers import chains, consistency, inverse, sigmas, solvers, straight
 from ornstein.interop.diffusers.config import read
 from ornstein.interop.diffusers.reading import Plan as Plan
 from ornstein.interop.diffusers.reading import Scheduler as Scheduler
@@ -26,31 +26,38 @@ def scheduler(source: Mapping[str, Any] | str | Path, *, shift_mu: float | None 
         CapabilityError: an option that is known and not served here (it is named).
     """
     name, options = read(source)
-    build = _BUILDERS[name]
-    if build is straight.flow:
-        return straight.flow(name, options, shift_mu)
+    if name in _SHIFTED:
+        if eta:
+            raise UsageError(f"eta belongs to DDIM; {name} has none")
+        return _SHIFTED[name](name, options, shift_mu)
     if shift_mu is not None:
         raise UsageError(f"shift_mu belongs to flow models; {name} has none")
-    if build is chains.ddim:
+    if name == "DDIMScheduler":
         return chains.ddim(name, options, eta)
     if eta:
         raise UsageError(f"eta belongs to DDIM; {name} has none")
-    return build(name, options)
+    return _BUILDERS[name](name, options)
 
 
-_BUILDERS: dict[str, Callable[..., Scheduler]] = {
+_BUILDERS: dict[str, Callable[[str, Mapping[str, Any]], Scheduler]] = {
     "DDPMScheduler": chains.ddpm,
-    "DDIMScheduler": chains.ddim,
+    "DDIMInverseScheduler": inverse.ddim_inverse,
     "PNDMScheduler": chains.pndm,
+    "LCMScheduler": consistency.lcm,
     "EulerDiscreteScheduler": sigmas.euler,
     "EulerAncestralDiscreteScheduler": sigmas.euler_ancestral,
     "HeunDiscreteScheduler": sigmas.heun,
     "LMSDiscreteScheduler": sigmas.lms,
     "KDPM2DiscreteScheduler": sigmas.kdpm2,
-    "DPMSolverMultistepScheduler": solvers.multistep,
     "DEISMultistepScheduler": solvers.deis,
-    "UniPCMultistepScheduler": solvers.unipc,
+    "SASolverScheduler": solvers.sa_solver,
     "EDMEulerScheduler": straight.edm,
     "EDMDPMSolverMultistepScheduler": straight.edm_solver,
+}
+_SHIFTED: dict[str, Callable[[str, Mapping[str, Any], float | None], Scheduler]] = {
+    "DPMSolverMultistepScheduler": solvers.multistep,
+    "DPMSolverSinglestepScheduler": solvers.singlestep,
+    "UniPCMultistepScheduler": solvers.unipc,
     "FlowMatchEulerDiscreteScheduler": straight.flow,
 }
+"""Those that may run on flow matching with a shift that goes with the picture's size."""

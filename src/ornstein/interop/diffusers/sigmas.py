@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from ornstein.denoisers.denoiser import Denoiser
 from ornstein.interop.diffusers import spacing
 from ornstein.interop.diffusers.reading import Plan, Scheduler, bounded, entries, form, levels, output, table_process
 from ornstein.interop.diffusers.table import Told
+from ornstein.interop.diffusers.told import ToldAt
 from ornstein.samplers.adams import LMS
 from ornstein.samplers.base import Sampler
 from ornstein.samplers.ddim import DDIM
@@ -83,10 +85,18 @@ def lms(name: str, options: Mapping[str, Any]) -> Scheduler:
 
 
 def kdpm2(name: str, options: Mapping[str, Any]) -> Scheduler:
-    """DPM-Solver-2: the middle of a step in log sigma, where the network is told the time by log interpolation."""
-    whole: Literal["exact", "round"] = "round" if options["use_karras_sigmas"] else "exact"
-    if whole == "round":
-        raise CapabilityError(
-            f"{name} with Karras sigmas tells rounded times at ends and exact ones in the middle: not served"
-        )
-    return k_family(name, options, DPMSolver2, between="log")
+    """DPM-Solver-2: the middle of a step in log sigma, where the network is told the time by log interpolation.
+
+    With Karras sigmas it is told rounded times at the ends of steps and exact ones in the middle.
+    """
+    base = k_family(name, options, DPMSolver2, between="log")
+    if not options["use_karras_sigmas"]:
+        return base
+    total = options["num_train_timesteps"]
+
+    def plan(steps: int) -> Plan:
+        found = base.plan(steps)
+        ends = found.grid[:-1]
+        return replace(found, parametrization=ToldAt(base.parametrization, ends, (ends * total - 1).round()))
+
+    return replace(base, plan=plan)

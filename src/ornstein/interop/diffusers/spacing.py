@@ -78,3 +78,33 @@ def transformed(high: float, low: float, steps: int, options: Mapping[str, Any])
 def shifted(sigma: Array, shift: float) -> Array:
     """s sigma / (1 + (s - 1) sigma): the time shift of flow models at higher resolutions (Esser et al. 2024)."""
     return shift * sigma / (1 + (shift - 1) * sigma)
+
+
+def dynamically_shifted(sigma: Array, mu: float, kind: str) -> Array:
+    """m/(m + 1/sigma - 1), m = e^mu (``exponential``) or mu (``linear``): a shift that goes with the picture's size."""
+    strength = np.exp(mu) if kind == "exponential" else mu
+    return np.asarray(strength / (strength + (1 / sigma - 1)))
+
+
+def flow_levels(steps: int, options: Mapping[str, Any], mu: float | None, *, open_at_1: bool) -> Array:
+    """Levels of the multistep solvers on flow matching. UniPC's begin a hair below 1 (``open_at_1``), others' a step below."""
+    low = 1 / options["num_train_timesteps"]
+    if open_at_1:
+        sigma = np.linspace(1, low, steps + 1)[:-1]
+        if options["use_dynamic_shifting"]:
+            assert mu is not None
+            sigma = dynamically_shifted(sigma, mu, options["time_shift_type"])
+        else:
+            sigma = shifted(sigma, options["flow_shift"])
+        if options["shift_terminal"]:
+            sigma = stretched(sigma, options["shift_terminal"])
+        if abs(sigma[0] - 1) < 1e-6:
+            sigma[0] -= 1e-6
+        return sigma
+    shift = options["flow_shift"] if mu is None else float(np.exp(mu))
+    return np.flip(shifted(1 - np.linspace(1, low, steps + 1), shift))[:-1].copy()
+
+
+def stretched(sigma: Array, end: float) -> Array:
+    """Levels moved so that the last one becomes ``end``, 1 staying 1."""
+    return np.asarray(1 - (1 - sigma) * (1 - end) / (1 - sigma[-1]))

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
+from ornstein.core.distributions import Dirac, Posterior, Ranged
 from ornstein.core.rng import Random
 from ornstein.core.shapes import cast
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.interop.diffusers.exponential import by_step
 from ornstein.processes.base import Affine, GaussianProcess
 from ornstein.samplers.base import DenoisingSampler, Sampler, State
-from ornstein.samplers.dpm_solver import DPMSolverPP2M
-from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
+from ornstein.samplers.unipc import UniPC
 
 
 @final
@@ -51,24 +52,34 @@ class StridedDDIM(DenoisingSampler):
 
 @final
 class ChainDDPM(DenoisingSampler):
-    """Ancestral sampling with diffusers' end: noise is added after every step but one from entry 0 of the table."""
+    """Ancestral sampling with diffusers' end: noise is added after every step but one from entry 0 of the table.
+
+    ``variance`` is diffusers' variance_type: the kernel's own (``fixed_small``), beta (``fixed_large``), or what the
+    network places between both logarithms (``learned_range``).
+    """
 
     needs = GaussianProcess
 
-    def __init__(self, denoiser: Denoiser, large: bool):
+    def __init__(self, denoiser: Denoiser, variance: str):
         super().__init__(denoiser)
-        self.large = large
+        self.variance = variance
 
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
     ) -> tuple[Tensor, State]:
         p = self.process
-        kernel = p.reverse(x_t, t, s, self.denoiser(x_t, t, cond))
-        var = kernel.var
-        if self.large:
-            (var,) = cast(x_t, p.sigma(t) ** 2 * -torch.expm1(p.log_snr(t) - p.log_snr(s)))
+        posterior = self.denoiser(x_t, t, cond)
+        kernel = p.reverse(x_t, t, s, Dirac(posterior.mean))
+        large = p.sigma(t) ** 2 * -torch.expm1(p.log_snr(t) - p.log_snr(s))
         (inner,) = cast(x_t, t > 1.5 / p.schedule.steps)
-        return kernel.mean + (var * inner).sqrt() * rng.between(x_t, t, s), None
+        return kernel.mean + self._std(x_t, posterior, kernel.var, large) * inner * rng.between(x_t, t, s), None
+
+    def _std(self, x_t: Tensor, posterior: Posterior, small: Tensor, large: Tensor) -> Tensor:
+        if self.variance.startswith("fixed"):
+            return cast(x_t, large)[0].sqrt() if self.variance == "fixed_large" else small.sqrt()
+        assert isinstance(posterior, Ranged)
+        high, low = cast(x_t, large.log(), small.double().clamp_min(1e-20).log())
+        return (0.5 * (posterior.fraction * high + (1 - posterior.fraction) * low)).exp()
 
 
 @final
@@ -119,25 +130,15 @@ class Tapered(Sampler[Tensor]):
 
 
 @final
-class MultistepPP(Sampler[Tensor]):
-    """DPM-Solver++ of order 1 to 3 with diffusers' choices: the second-order formula, and lower orders at the end.
+class TaperedUniPC(Sampler[Tensor]):
+    """UniPC whose predictor's order, and whether the former step is corrected, are told for each step."""
 
-    ``midpoint`` is DPM-Solver++ 2M, ``heun`` the exact integral of the straight line. ``orders`` as in :class:`Tapered`.
-    """
-
-    def __init__(self, denoiser: Denoiser, order: int, midpoint: bool, grid: Tensor, orders: Sequence[int]):
-        self.highest, self.midpoint = order, midpoint
-        self.two, self.three = DPMSolverPP2M(denoiser), DPMSolverPP3M(denoiser, curvature=0.5)
-        self.limits = _limits(grid, orders)
+    def __init__(self, sampler: UniPC, grid: Tensor, orders: Sequence[int], uncorrected: Sequence[int]):
+        self.sampler, self.orders = sampler, by_step(grid, orders)
+        self.plain = {float(grid[i + 1]) for i in uncorrected if i + 2 < len(grid)}
 
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
     ) -> tuple[Tensor, State]:
-        history = state or ()
-        used = history[: self.limits.get(float(t.flatten()[0]), self.highest) - 1]
-        if len(used) == 2 or (used and not self.midpoint):
-            x_s, new = self.three.step(x_t, t, s, used, rng, cond)
-            newest = new[0]
-        else:
-            x_s, newest = self.two.step(x_t, t, s, used[0] if used else None, rng, cond)
-        return x_s, (newest, *history)[: self.highest - 1]
+        at = float(t.flatten()[0])
+        return self.sampler.advance(x_t, t, s, state, cond, self.orders[at], at not in self.plain)

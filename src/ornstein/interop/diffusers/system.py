@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,14 @@ class Pipeline(System):
         plan = self.plan(steps or self.steps)
         scale = self.guidance if guidance is None else float(guidance)
         about = {"sampler": self.config.scheduler, "steps": steps or self.steps, "grid": "its own", "guidance": scale}
-        return plan.sampler(self.guided(scale, method, plan.grid, weak)), plan.grid, about
+        return plan.sampler(self._telling(plan).guided(scale, method, plan.grid, weak)), plan.grid, about
+
+    def _telling(self, plan: Plan) -> Pipeline:
+        """This system, its network told the time steps of a plan that has its own."""
+        if plan.parametrization is None:
+            return self
+        assert isinstance(self.denoiser, Preconditioned)
+        return replace(self, denoiser=Preconditioned(self.denoiser.network, self.process, plan.parametrization))
 
     def begin(self, rng: Rng, times: Tensor) -> Tensor:
         """Standard normal noise times the deviation that the scheduler gives the first state."""

@@ -70,7 +70,8 @@ class RatioTable(Schedule):
 
     def __init__(self, table: Tensor, between: Literal["linear", "log"], last_bar: float | None = None):
         super().__init__()
-        bar = (1 - table).cumprod(0)
+        # In float32, as diffusers holds it: the first entries, 1 - 1e-4 and the like, are rounded by 1e-4 of their noise.
+        bar = (1 - table.float()).cumprod(0).double()
         if last_bar is not None:
             bar[-1] = last_bar
         self.register_buffer("_ratio", ((1 - bar) / bar).sqrt(), persistent=False)

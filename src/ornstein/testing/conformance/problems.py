@@ -8,11 +8,14 @@ from torch import Tensor
 from ornstein.core.errors import CapabilityError
 from ornstein.processes.base import Affine, GaussianProcess, Process
 from ornstein.processes.categorical import CategoricalProcess
+from ornstein.processes.cld import CLD
+from ornstein.processes.linear import LinearProcess
 from ornstein.processes.torus import Torus
 from ornstein.samplers.base import DenoisingSampler
 from ornstein.samplers.grids import karras
 from ornstein.testing import exact
 from ornstein.testing.exact.gaussian import GaussianProblem
+from ornstein.testing.exact.linear import CoupledProblem
 from ornstein.testing.exact.problem import Problem
 
 
@@ -21,8 +24,18 @@ def coordinates(process: Affine) -> tuple[int, ...]:
     return tuple(process.alpha(torch.tensor(0.5, dtype=torch.float64)).shape)
 
 
-def gaussian_on(process: GaussianProcess) -> GaussianProblem:
+def start_of(process: LinearProcess, var: float) -> Tensor:
+    """The covariance of first states whose data have this variance; velocities bring their own."""
+    if isinstance(process, CLD):
+        return torch.diag(torch.tensor([var, process.gamma * process.mass], dtype=torch.float64))
+    return var * torch.eye(process.parts, dtype=torch.float64)
+
+
+def gaussian_on(process: GaussianProcess | LinearProcess) -> GaussianProblem | CoupledProblem:
     """Gaussian data of the process's shape."""
+    if isinstance(process, LinearProcess):
+        mean = process.seen(torch.full((1, process.parts), 0.7, dtype=torch.float64))
+        return exact.coupled(process, [1.0], mean, start_of(process, 0.25))
     shape = coordinates(process) or (1,)
     return exact.gaussian(process, torch.full(shape, 0.7), 0.25)
 
@@ -39,6 +52,9 @@ def problem_on(process: Process) -> Problem:
         if float(process.limit[-1]) == 1:
             probs[:, -1] = 0  # data hold no masks
         return exact.categorical(process, probs)
+    if isinstance(process, LinearProcess):
+        modes = torch.stack([torch.full((2 * process.parts,), v, dtype=torch.float64) for v in (0.9, -0.6)])
+        return exact.coupled(process, [0.4, 0.6], process.seen(modes), start_of(process, 0.0625))
     if isinstance(process, Torus):
         return exact.wrapped_normal(process, torch.tensor([0.86, -2.9]), torch.tensor([0.4, 0.7]))
     raise CapabilityError(f"there is no exact problem for {type(process).__name__}; check its samplers on your own")

@@ -16,6 +16,7 @@ from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Affine, GaussianProcess, Process
 from ornstein.processes.categorical import CategoricalProcess
 from ornstein.processes.gaussian import EDM, FlowMatching
+from ornstein.processes.linear import LinearProcess
 from ornstein.processes.torus import Torus
 from ornstein.samplers.base import DenoisingSampler, simulate
 from ornstein.samplers.table import SAMPLERS
@@ -24,7 +25,7 @@ from ornstein.testing.conformance.compare import close, near_zero, require
 from ornstein.testing.conformance.problems import coordinates, fine_grid, gaussian_on, plain_grid, problem_on
 from ornstein.testing.conformance.times import name
 from ornstein.testing.exact.problem import Problem
-from ornstein.testing.order import evaluations_per_step, exact_law, measured_order, sampled_law
+from ornstein.testing.order import Law, evaluations_per_step, exact_law, measured_order, sampled_law
 
 Kind = type[DenoisingSampler]
 Check = Callable[[Kind, Process], None]
@@ -79,11 +80,12 @@ def check_order(kind: Kind, process: Process) -> None:
     it may be higher. Multistep methods of order 3 and more begin with small steps, and are measured with more of them; so are
     stochastic ones, in which higher orders than their own stand before it at few steps.
     """
-    if not (_fits(kind, process) and isinstance(process, GaussianProcess)) or kind.order == 0:
+    if not (_fits(kind, process) and isinstance(process, GaussianProcess | LinearProcess)) or kind.order == 0:
         return
     problem = gaussian_on(process)
     low = 0.1
-    if not coordinates(process):  # where sigma is far below the data's deviation, leading terms of errors vanish
+    # Where sigma is far below the data's deviation, leading terms of errors vanish.
+    if isinstance(process, GaussianProcess) and not coordinates(process):
         low = max(low, float(process.time(torch.tensor(math.log(25.0), dtype=torch.float64))))
     ends = 0.9 * process.t_max, low
     ramp = kind.order > 2 and kind.history > 0
@@ -112,7 +114,7 @@ def check_order(kind: Kind, process: Process) -> None:
 
 def check_law(kind: Kind, process: Process) -> None:
     """Small steps reach the data's mean and deviation, read off without random draws, and halving them comes closer."""
-    if not (_fits(kind, process) and isinstance(process, GaussianProcess)) or not kind.linear:
+    if not (_fits(kind, process) and isinstance(process, GaussianProcess | LinearProcess)) or not kind.linear:
         return
     problem = gaussian_on(process)
     sampler = kind(problem.denoiser)
@@ -120,13 +122,21 @@ def check_law(kind: Kind, process: Process) -> None:
     errors = []
     for steps in (64, 256):
         law = sampled_law(sampler, problem, fine_grid(sampler, problem, steps))
-        errors.append(law.distance(data))
+        errors.append(_of_data(law, process).distance(_of_data(data, process)))
     # What remains is the step from t_min to 0, which no number of steps makes smaller.
     require(errors[1] < 0.05, f"{_title(kind, process)}: mean and deviation are {errors[1]:.3f} off after 256 steps")
     require(
         errors[1] < 0.75 * errors[0] or errors[1] < 0.02,
         f"{_title(kind, process)}: the error does not fall with the steps ({errors[0]:.4f} at 64, {errors[1]:.4f} at 256)",
     )
+
+
+def _of_data(law: Law, process: Process) -> Law:
+    """A law's part that is data: of a state with velocities that of positions, which come first."""
+    if not isinstance(process, LinearProcess):
+        return law
+    count = int(process.seen(torch.ones(1, len(law.mean))).sum())
+    return Law(law.mean[:count], law.std[:count, :count])
 
 
 def check_draws(kind: Kind, process: Process) -> None:

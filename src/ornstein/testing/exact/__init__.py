@@ -14,6 +14,8 @@ from ornstein.testing.exact.categorical import CategoricalProblem as Categorical
 from ornstein.testing.exact.categorical import categorical as categorical
 from ornstein.testing.exact.gaussian import GaussianProblem as GaussianProblem
 from ornstein.testing.exact.gaussian import gaussian as gaussian
+from ornstein.testing.exact.linear import CoupledProblem as CoupledProblem
+from ornstein.testing.exact.linear import coupled as coupled
 from ornstein.testing.exact.mixture import MixtureProblem as MixtureProblem
 from ornstein.testing.exact.mixture import gmm8 as gmm8
 from ornstein.testing.exact.mixture import mixture as mixture
