@@ -32,8 +32,8 @@ def unpack(players: Sequence[Player], found: Checkpoint) -> None:
     whole = found.parts.get("optimizer", {})
     divided: dict[str, Tensor] = {}
     for key in (*whole, *(k.removeprefix("optimizer/") for k in found.divided if k.startswith("optimizer/"))):
-        i, p, name = key.split(".", 2)
-        player = players[int(i)]
+        which, p, name = key.split(".", 2)
+        player = players[int(which)]
         param, value = player.update.params[int(p)], whole.get(key)
         if value is None or (is_sharded(param) and value.shape == param.shape):
             value = divided[key] = torch.zeros_like(param)

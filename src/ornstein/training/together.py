@@ -56,9 +56,9 @@ def together(action: Callable[[], T], ranks: Ranks) -> list[T]:
 
 def save_together(path: Path, parts: Mapping[str, Mapping[str, Tensor]], meta: Mapping[str, Any], ranks: Ranks) -> Path:
     """Write a checkpoint of which each process has some rows; all processes call it. See :func:`save_checkpoint`."""
-    from torch.distributed import checkpoint as dcp
     from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
 
     divided: dict[str, Any] = {}
     whole: dict[str, dict[str, Tensor]] = {part: {} for part in parts}
@@ -81,7 +81,7 @@ def save_together(path: Path, parts: Mapping[str, Mapping[str, Tensor]], meta: M
 
     try:
         together(lambda: begin(path) if ranks.main else None, ranks)
-        dcp.save(divided, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+        save(divided, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
         files = {name: entry for share in together(own, ranks) for name, entry in share.items()}
         together(lambda: finish(files), ranks)
     except (CheckpointError, CheckpointException) as e:
@@ -135,14 +135,14 @@ def names_in(path: Path) -> frozenset[str]:
 
 def read_shards(path: Path, parts: tuple[str, ...] | None) -> dict[str, dict[str, Tensor]]:
     """The divided tensors of a checkpoint, whole again, by part; in this process alone."""
-    from torch.distributed import checkpoint as dcp
+    from torch.distributed.checkpoint.state_dict_loader import load
 
     about = _reader(path).read_metadata().state_dict_metadata
     wanted = {name: v for name, v in about.items() if parts is None or name.split("/", 1)[0] in parts}
     tensors: dict[str, Any] = {n: torch.empty(v.size, dtype=v.properties.dtype) for n, v in wanted.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it is one process is meant
-        dcp.load(tensors, storage_reader=_reader(path), no_dist=True)
+        load(tensors, storage_reader=_reader(path), no_dist=True)
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         part, name = key.split("/", 1)
@@ -157,8 +157,8 @@ def restore(found: Checkpoint, part: str, live: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: the names or the shapes are others.
     """
-    from torch.distributed import checkpoint as dcp
     from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.state_dict_loader import load
     from torch.distributed.tensor import distribute_tensor
 
     whole = found.parts.get(part, {})
@@ -183,7 +183,7 @@ def restore(found: Checkpoint, part: str, live: Mapping[str, Tensor]) -> None:
     if not rest:
         return
     try:
-        dcp.load(rest, storage_reader=_reader(found.path))
+        load(rest, storage_reader=_reader(found.path))
     except CheckpointException as e:
         raise CheckpointError(f"the shards of {found.path} do not fit this model: {_first(e)}") from e
 
