@@ -221,7 +221,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "cifar10": Preset(
             _CIFAR
             | {"architecture": "ddpmpp_cifar10", "dropout": 0.13, "lr": 1e-3, "batch": 512, "steps": 400_000}
-            | {"ema_half_life": 500_000},
+            | {"ema_half_life": 500_000, "augment": 0.12, "flip": False},  # the augmentation mirrors, and tells
             "Karras et al. 2022, table 7, the column of CIFAR-10, DDPM++",
             55.7e6,
             reduced=_REDUCED,
