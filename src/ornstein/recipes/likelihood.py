@@ -22,6 +22,7 @@ from ornstein.likelihood.paths import PathWeights
 from ornstein.likelihood.result import Likelihood, join
 from ornstein.likelihood.vlb import VariationalBound
 from ornstein.processes.base import Rate
+from ornstein.processes.matrix import MatrixProcess
 
 if TYPE_CHECKING:
     from ornstein.recipes.system import System
@@ -115,8 +116,10 @@ def _estimator(
             raise UsageError(f"importance weights of method '{method}' are those of a chain: give steps")
         if method == "vlb":
             return VariationalBound(system.denoiser, decoder)
+        if isinstance(system.process, MatrixProcess):  # it has no continuous time, but a chain of its own
+            return ChainBound(system.denoiser, system.process.steps)
         return JumpBound(system.denoiser)
-    if method == "discrete" and not isinstance(system.process, Rate):
+    if method == "discrete" and not isinstance(system.process, Rate | MatrixProcess):
         raise CapabilityError(
             f"method 'discrete' needs a process on a finite set; {type(system.process).__name__} is not. "
             "Use 'ode' or 'vlb'"
