@@ -109,6 +109,11 @@ def _estimator(
         raise UsageError(f"trace belongs to method 'ode', not to '{method}'")
     decoder: Decoder | None = None
     if x.dtype == torch.uint8 and not continuous and method == "vlb":
+        if not system.codec.separable:
+            raise UsageError(
+                f"in the state of {type(system.codec).__name__} the bins of bytes are no boxes along its coordinates: "
+                "give dequantise='uniform'"
+            )
         scale = math.exp(float(system.codec.log_volume(x[:1].double())) / x[0].numel())
         decoder = Bins(BIN * scale, -scale, scale)
     if steps is None:
