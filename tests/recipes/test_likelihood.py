@@ -11,10 +11,16 @@ from torch import Tensor
 
 import ornstein
 from ornstein.codecs.base import Codec, Identity, Scale
+from ornstein.codecs.bases import Cosines, Haar
 from ornstein.core.cond import NO_COND, Cond
+from ornstein.core.distributions import Categorical
 from ornstein.core.errors import CapabilityError, DataError, OrnsteinError, UsageError
 from ornstein.core.rng import Random, Stream
+from ornstein.core.shapes import expand
+from ornstein.denoisers.categorical import log_likelihood
+from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes import EDM, CategoricalProcess, FlowMatching
+from ornstein.processes.matrix import MatrixProcess
 from ornstein.recipes.system import System
 from ornstein.samplers import get
 from ornstein.testing import exact
@@ -47,6 +53,19 @@ def test_the_density_is_that_of_the_data_not_of_the_state(scale: float) -> None:
     x = data.sample(Stream(0), 20)
     found = system(problem, Scale(scale)).log_likelihood(x, tolerance=1e-6)
     torch.testing.assert_close(found.nats, data.log_prob(x), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("codec", "shape"), [(Cosines(), (1, 2, 2)), (Haar(), (4, 1, 1))])
+def test_an_orthonormal_basis_leaves_the_density_alone(codec: Codec, shape: tuple[int, ...]) -> None:
+    """Pixels N(0, 0.3) have coefficients N(0, 0.3); bins of bytes are refused, for they are no boxes of coefficients."""
+    built = system(exact.gaussian(FlowMatching(), torch.zeros(shape), 0.3), codec)
+    data = exact.gaussian(FlowMatching(), torch.zeros(1, 2, 2), 0.3)
+    x = data.sample(Stream(0), 20)
+    torch.testing.assert_close(built.log_likelihood(x, tolerance=1e-6).nats, data.log_prob(x), atol=1e-3, rtol=0)
+    bytes_ = torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
+    with pytest.raises(UsageError, match="dequantise='uniform'"):
+        built.log_likelihood(bytes_, "vlb")
+    assert bool(built.log_likelihood(bytes_, "vlb", steps=5, dequantise="uniform").nats.isfinite().all())
 
 
 @pytest.mark.parametrize("options", [{}, {"method": "vlb", "dequantise": "uniform", "repeats": 30}])
@@ -94,6 +113,51 @@ def test_discrete_states() -> None:
         CapabilityError, match=r"ProbabilityFlow needs .* Affine; CategoricalProcess is not.*'discrete'"
     ):
         built.log_likelihood(x)
+
+
+class Independent(Denoiser):
+    """The exact posterior of coordinates that are independent, each with its own law ``[D, K]``."""
+
+    def __init__(self, process: MatrixProcess, probs: Tensor):
+        super().__init__()
+        self.process, self.probs = process, probs
+        self.anchor = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Categorical:
+        return Categorical((self.probs.log() + log_likelihood(self.process, x_t, expand(t, x_t))).log_softmax(-1))
+
+
+def test_levels_of_their_own_for_each_coordinate_need_a_chain() -> None:
+    settings = {"widths": "16", "blocks": 1, "classes": ""}
+    blurring = ornstein.build("blur-diffusion", data="digits", size=8, settings=settings)
+    x = torch.zeros(2, 1, 8, 8)
+    with pytest.raises(CapabilityError, match=r"one log-SNR for all coordinates; Blur has one for each. Give steps"):
+        blurring.log_likelihood(x, "vlb")
+    assert blurring.log_likelihood(x, "vlb", steps=3).nats.shape == (2,)
+
+
+def test_a_chain_of_matrices_has_its_own_bound() -> None:
+    """Tight under the exact posterior of independent coordinates; without ``steps`` the chain is the process's own."""
+    probs = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.4, 0.1, 0.4, 0.1]], dtype=torch.float64)
+    process = MatrixProcess.discretised_gaussian(4, 20)
+    built = System(
+        recipe="exact",
+        config=None,
+        codec=Words(),
+        denoiser=Independent(process, probs),
+        shape=(2,),
+        training=lambda s, d: iter(()),
+        sampler=get("ancestral"),
+        steps=20,
+    )
+    x = Stream(0).categorical(probs.log().expand(200, 2, 4))
+    truth = -float(probs.log().expand(200, 2, 4).gather(-1, x.unsqueeze(-1)).sum(1).mean()) / (2 * LN2)
+    found = built.log_likelihood(x, "discrete", repeats=20)
+    assert found.bits_per_dim == pytest.approx(truth, abs=4 * found.noise_stderr + 5e-3)
+    again = built.log_likelihood(x, "discrete", repeats=20, steps=20)
+    torch.testing.assert_close(found.nats, again.nats)
+    with pytest.raises(CapabilityError, match="needs a process that is Affine; MatrixProcess is not"):
+        built.log_likelihood(x, "ode")
 
 
 def test_labels_are_told_and_missing_ones_are_not_made_up() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from ornstein.core.rng import Random
 
 class Codec(nn.Module, ABC):
     """``decode(encode(x))`` is x, up to what the codec loses and says it loses."""
+
+    separable: ClassVar[bool] = True
+    """whether each number of the state belongs to one value of the data: the bins of bytes are bins of the state then"""
 
     @abstractmethod
     def encode(self, x: Tensor, rng: Random, cond: Cond = NO_COND) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -58,12 +58,17 @@ def ihaar(bands: Tensor) -> Tensor:
 class Cosines(Codec):
     """Images <-> their cosine coefficients, after scaling to [-1, 1]."""
 
+    separable: ClassVar[bool] = False
+
     def __init__(self) -> None:
         super().__init__()
         self.pixels = Scale()
 
     def encode(self, x: Tensor, rng: Random, cond: Cond = NO_COND) -> Tensor:
         return dct(self.pixels.encode(x, rng, cond))
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        return self.pixels.log_volume(x)  # an orthonormal basis leaves volumes alone
 
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         return self.pixels.decode(idct(state), cond)
@@ -73,12 +78,17 @@ class Cosines(Codec):
 class Haar(Codec):
     """Images <-> Haar's bands, after scaling to [-1, 1]."""
 
+    separable: ClassVar[bool] = False
+
     def __init__(self) -> None:
         super().__init__()
         self.pixels = Scale()
 
     def encode(self, x: Tensor, rng: Random, cond: Cond = NO_COND) -> Tensor:
         return haar(self.pixels.encode(x, rng, cond))
+
+    def log_volume(self, x: Tensor) -> Tensor:
+        return self.pixels.log_volume(x)  # an orthonormal basis leaves volumes alone
 
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         return self.pixels.decode(ihaar(state), cond)

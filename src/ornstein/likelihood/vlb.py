@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.distributions import Gaussian, Posterior, kl
+from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Random
 from ornstein.core.shapes import cast, expand, sum_rest
 from ornstein.denoisers.denoiser import Denoiser
@@ -34,6 +35,12 @@ class VariationalBound(Estimator):
     def __init__(self, denoiser: Denoiser, decoder: Decoder | None = None):
         super().__init__(denoiser)
         self.decoder = decoder if decoder is not None else Density()
+        half = torch.tensor(0.5, dtype=torch.float64)
+        if self.process.alpha(half).numel() != 1 or self.process.sigma(half).numel() != 1:
+            raise CapabilityError(
+                "the bound in continuous time needs one log-SNR for all coordinates; "
+                f"{type(denoiser.process).__name__} has one for each. Give steps: the bound of a chain takes it"
+            )
 
     def draws(self, x: Tensor, rng: Random, cond: Cond = NO_COND, repeats: int = 1) -> Tensor:
         p = self.process

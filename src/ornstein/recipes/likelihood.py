@@ -24,6 +24,7 @@ from ornstein.likelihood.paths import PathWeights
 from ornstein.likelihood.result import Likelihood, join
 from ornstein.likelihood.vlb import VariationalBound
 from ornstein.processes.base import Rate
+from ornstein.processes.matrix import MatrixProcess
 
 if TYPE_CHECKING:
     from ornstein.recipes.system import System
@@ -118,6 +119,11 @@ def _estimator(
         raise UsageError(f"trace belongs to method 'ode', not to '{method}'")
     decoder: Decoder | None = None
     if x.dtype == torch.uint8 and not continuous and method == "vlb":
+        if not system.codec.separable:
+            raise UsageError(
+                f"in the state of {type(system.codec).__name__} the bins of bytes are no boxes along its coordinates: "
+                "give dequantise='uniform'"
+            )
         scale = math.exp(float(system.codec.log_volume(x[:1].double())) / x[0].numel())
         decoder = Bins(BIN * scale, -scale, scale)
     if steps is None:
@@ -125,8 +131,10 @@ def _estimator(
             raise UsageError(f"importance weights of method '{method}' are those of a chain: give steps")
         if method == "vlb":
             return VariationalBound(system.denoiser, decoder)
+        if isinstance(system.process, MatrixProcess):  # it has no continuous time, but a chain of its own
+            return ChainBound(system.denoiser, system.process.steps)
         return JumpBound(system.denoiser)
-    if method == "discrete" and not isinstance(system.process, Rate):
+    if method == "discrete" and not isinstance(system.process, Rate | MatrixProcess):
         raise CapabilityError(
             f"method 'discrete' needs a process on a finite set; {type(system.process).__name__} is not. "
             "Use 'ode' or 'vlb'"

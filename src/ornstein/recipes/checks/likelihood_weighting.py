@@ -112,7 +112,9 @@ def measure(seed: int) -> dict[str, float]:
 
 
 _MEAN = "the exact mean is known; 384,000 draws leave a standard error of about 0.3 %"
-_HEAVY = "unbiased too, but with tails so heavy that 384,000 draws leave errors of several per cent"
+_HEAVY = (
+    "unbiased too, at a variance some 180 times larger: 13 times 0.3 % is 4 %, and five of these allow for heavy tails"
+)
 _QUIET = "the paper's reason for importance sampling; an order of magnitude is the least that matters"
 
 CHECK = Check(
@@ -126,8 +128,8 @@ CHECK = Check(
         ),
         Condition("mean_error_importance_vp", "<", 0.01, _MEAN),
         Condition("mean_error_importance_sub_vp", "<", 0.01, _MEAN),
-        Condition("mean_error_uniform_vp", "<", 0.5, _HEAVY),
-        Condition("mean_error_uniform_sub_vp", "<", 0.5, _HEAVY),
+        Condition("mean_error_uniform_vp", "<", 0.2, _HEAVY),
+        Condition("mean_error_uniform_sub_vp", "<", 0.2, _HEAVY),
         Condition("variance_ratio_vp", ">", 20.0, _QUIET),
         Condition("variance_ratio_sub_vp", ">", 20.0, _QUIET),
     ),

@@ -24,6 +24,9 @@ SAMPLES = 1500
 STEPS = 60
 RING, RADIUS, CORE, WIDTH = 24, 1.5, 0.3, 0.08
 AWAY, REAL = 4.0, 2.0
+"""Strengths add a vector of their own length to the score, so they are in its units, 1 over a length. Inside the core the score
+is x / 0.3^2: strength a moves the balance outwards by 0.09 a, which is 0.045 at the recipe's 0.5, a sixth of a deviation, and
+more than one deviation at 4. The recipe's 0.5 is the paper's, for images, whose score has a length of many dimensions."""
 
 
 @final
