@@ -136,8 +136,8 @@ def measure(seed: int) -> dict[str, float]:
     found["identity_error_laplace"] = identity_error(1.0)
     found["identity_error_1.5"] = identity_error(1.5)
     for name, beta in (("laplace", 1.0), ("gaussian", 2.0)):
-        exact = ExactScore(HeavyTailedVE(beta, 0.05, 8.0))
-        found[f"exact_error_{name}"] = abs(annealed_share(exact, seed) - RARE)
+        known = ExactScore(HeavyTailedVE(beta, 0.05, 8.0))
+        found[f"exact_error_{name}"] = abs(annealed_share(known, seed) - RARE)
         share = rare_share(beta, seed)
         found[f"rare_share_{name}"], found[f"rare_error_{name}"] = share, abs(share - RARE)
     return found
