@@ -56,7 +56,7 @@ def measure(seed: int) -> dict[str, float]:
     return found
 
 
-_FEWER = "the claim itself at equal cost, with the margin of a factor of two that the card of the method asks"
+_FEWER = "the claim itself at equal cost, with a margin of a factor of two: the paper speaks of 2 to 10 times"
 
 CHECK = Check(
     recipe="gotta-go-fast",
