@@ -26,7 +26,7 @@ from ornstein.training.optim import OptimizerSpec
 
 BITS, SIDE, SAMPLES = 4, 8, 1000
 STEPS = 7000
-"""Updates: where the gain is looked for. After 2000 neither network has converged and there is none yet."""
+"""Updates of each network. After 2000 there is no gain either."""
 
 
 @final

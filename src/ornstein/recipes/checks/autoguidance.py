@@ -67,8 +67,8 @@ def _draws(process: EDM, strong: Denoiser, weak: Denoiser, seed: int) -> dict[st
 def measure(seed: int) -> dict[str, float]:
     """Outliers (density below the data's 1 % quantile) and the modes' shares, over the scale."""
     process, data = EDM(), Mixture.ring()
-    strong = train(process, data, seed, width=64, depth=3, steps=3000)
-    weak = train(process, data, seed + 100, width=16, depth=2, steps=375)
+    strong = train(process, data, seed, width=64, depth=3, steps=4000)
+    weak = train(process, data, seed + 100, width=16, depth=2, steps=500)
     fresh = data.sample(20_000, Stream(seed + 7))
     edge = float(data.log_prob(fresh).quantile(0.01))
     draws = _draws(process, strong, weak, seed + 1000)
@@ -87,14 +87,16 @@ CHECK = Check(
     recipe="autoguidance",
     paper="ImageNet 512: EDM2-S FID 2.56 to 1.34 (2.23 by classifier-free guidance), EDM2-XXL 1.91 to 1.25",
     claim="on eight modes in the plane, moving a network of 3 x 64 units away from one of 2 x 16 that had an eighth of the "
-    "training at least halves the outliers at scales 1.5 and 2, and at 1.5 keeps all modes near their share; scale 1 is the "
+    "training at least halves the outliers at scales 1.5 and 2, and at 2 keeps all modes near their share; scale 1 is the "
     "network itself",
     conditions=(
         Condition("outliers_1.5", "<", "outliers_1", "the claim with room to spare: half the outliers or fewer", 0.5),
         Condition("outliers_2", "<", "outliers_1", "the same at the scale of the paper's best figures", 0.5),
         Condition("outliers_1", "<", "outliers_weak", "the weak model must be the worse of the two"),
-        Condition("share_error_1.5", "<", 0.04, "no mode gains or loses more than a third of its eighth"),
-        Condition("entropy_1.5", ">", 0.98, "the modes stay all but equally likely: variety is kept"),
+        Condition(
+            "share_error_2", "<", 0.03, "no mode gains or loses more than a quarter of its eighth, where outliers go"
+        ),
+        Condition("entropy_2", ">", 0.98, "the modes stay all but equally likely: variety is kept"),
         Condition("difference_at_1", "==", 0.0, "at scale 1 the weak model is not asked: the same bits"),
     ),
     measure=measure,
