@@ -1,4 +1,4 @@
-"""D3PM's claims where everything can be enumerated: a Markov chain of eight tokens, and two correlated levels."""
+"""D3PM's claims where everything can be enumerated, a Markov chain of eight tokens; and its bounds on grey levels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ornstein.codecs.base import Codec
+from ornstein.codecs.levels import Levels
 from ornstein.core.batch import Batch
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.distributions import Categorical
 from ornstein.core.rng import Random, Stream
 from ornstein.core.shapes import expand
+from ornstein.data import Loader, open_data
 from ornstein.denoisers.categorical import CategoricalDenoiser, log_likelihood
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.objectives.categorical import CategoricalBound, chain_bound
@@ -29,6 +31,7 @@ from ornstein.training.optim import OptimizerSpec
 
 K, LENGTH, CHAIN = 8, 6, 50
 STEPS = 2000
+VALUES, SIDE, HELD_OUT = 16, 8, 500
 
 
 @final
@@ -91,24 +94,6 @@ class ExactWords(Denoiser):
 
 
 @final
-class ExactPair(Denoiser):
-    """p(x_0^i | x_t) of two coordinates with a given joint law ``[V, V]``."""
-
-    def __init__(self, process: Process, joint: Tensor):
-        super().__init__()
-        self.process, self.joint = process, joint
-
-    def forward(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Categorical:
-        v = len(self.joint)
-        seen = log_likelihood(self.process, x_t, expand(t, x_t)).exp()
-        masks = seen.shape[-1] - v
-        seen = seen[..., :v]
-        p = self.joint * seen[:, 0, :, None] * seen[:, 1, None, :]
-        p = torch.stack([p.sum(2), p.sum(1)], 1)
-        return Categorical(F.pad(p / p.sum(-1, keepdim=True), (0, masks)).log())
-
-
-@final
 class TokenMLP(nn.Module):
     """One-hot tokens and Fourier features of t through two hidden layers."""
 
@@ -127,6 +112,23 @@ class TokenMLP(nn.Module):
         angle = t[:, None] / 1000 * math.pi * torch.arange(1, 9)
         h = torch.cat([F.one_hot(tokens, K).flatten(1).float(), angle.cos(), angle.sin()], 1)
         return self.body(h).reshape(-1, LENGTH, K).mT  # [B, outputs, tokens]
+
+
+@final
+class PixelMLP(nn.Module):
+    """Grey levels, as numbers in [-1, 1], and Fourier features of t through three hidden layers with layer norms."""
+
+    def __init__(self, width: int = 384):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Linear(SIDE**2 + 16, width)]
+        for _ in range(2):
+            layers += [nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width)]
+        self.body = nn.Sequential(*layers, nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, SIDE**2 * VALUES))
+
+    def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
+        angle = t[:, None] / 1000 * math.pi * torch.arange(1, 9)
+        h = torch.cat([x.flatten(1), angle.cos(), angle.sin()], 1)
+        return self.body(h).reshape(-1, VALUES, SIDE, SIDE)
 
 
 @final
@@ -192,6 +194,32 @@ def learn(process: CategoricalProcess | MatrixProcess, words: Words, seed: int) 
     return denoiser
 
 
+def ordered_chains() -> dict[str, CategoricalProcess | MatrixProcess]:
+    """Chains over grey levels, of which only the first knows their order."""
+    return {
+        "gaussian": MatrixProcess.discretised_gaussian(VALUES, CHAIN),
+        "uniform": CategoricalProcess.uniform(VALUES, Cosine()),
+    }
+
+
+def learn_pixels(process: CategoricalProcess | MatrixProcess, seed: int) -> CategoricalDenoiser:
+    """The published objective and head on digits of 16 grey levels: one network and one training, whatever the chain.
+
+    The recipe's head would multiply q(x_t | x_0) in; the paper's leaves p~(x_0 | x_t) to the network, and so does this.
+    """
+    torch.manual_seed(seed)
+    denoiser = CategoricalDenoiser(PixelMLP(), process, VALUES, tilt=False)
+    params = list(denoiser.parameters())
+    spec = OptimizerSpec(lr=1e-3, warmup=100, decay="cosine", decay_steps=STEPS)
+    update = Update(CategoricalBound(denoiser, Levels(VALUES), CHAIN), params, spec)
+    fit(
+        denoiser,
+        [Stage("pixels", Loader(open_data("digits", size=SIDE), 128, seed), [update], STEPS)],
+        Engine(seed=seed, ema_half_life=20_000),
+    )
+    return denoiser
+
+
 def bound(denoiser: Denoiser, x_0: Tensor, steps: int, rng: Random) -> float:
     """The mean bound in nats per sample."""
     return float(chain_bound(denoiser, x_0, steps, rng).mean())
@@ -207,21 +235,9 @@ def measure(seed: int) -> dict[str, float]:
         found[f"exact_{steps}"] = bound(ExactWords(process, words), x_0, steps, rng)
     chain = MatrixProcess.discretised_gaussian(K, CHAIN)
     found["learned"] = bound(learn(chain, words, seed), x_0, CHAIN, rng)
-    # two levels of sixteen that lie close to one another: where the order of states means something
-    v = 16
-    a = torch.arange(v, dtype=torch.float64)
-    joint = torch.exp(-((a[:, None] - a) ** 2) / 2 - (a[:, None] - 4 - 7 * (seed % 2)) ** 2 / 18)
-    joint = joint / joint.sum()
-    pairs = rng.categorical(joint.flatten().log().expand(4000, v * v))
-    levels = torch.stack([pairs // v, pairs % v], 1)
-    found["levels_entropy"] = float(-(joint * joint.log()).sum())
-    chains: dict[str, CategoricalProcess | MatrixProcess] = {
-        "gaussian": MatrixProcess.discretised_gaussian(v, CHAIN),
-        "uniform": CategoricalProcess.uniform(v, Cosine()),
-        "absorbing": CategoricalProcess.absorbing(v + 1),
-    }
-    for name, noise in chains.items():
-        found[f"levels_{name}"] = bound(ExactPair(noise, joint), levels, CHAIN, rng)
+    test = Levels(VALUES).encode(torch.from_numpy(open_data("digits", size=SIDE, split="test").x), rng)[:HELD_OUT]
+    for name, noise in ordered_chains().items():
+        found[f"pixels_{name}"] = bound(learn_pixels(noise, seed), test, CHAIN, rng) / (SIDE**2 * math.log(2))
     return found
 
 
@@ -232,8 +248,8 @@ CHECK = Check(
     paper="CIFAR-10 FID and bits per dimension: uniform 51.27 and at most 5.08, absorbing with the regression 30.97 and 4.40, "
     "Gaussian with it 8.34 and 3.975, with a logistic head 7.34 and 3.435",
     claim="reverse kernels are those of enumeration; with the exact posterior the bound lies above the entropy and comes down as "
-    "T grows; a network trained by the hybrid loss comes within a tenth of it; on ordered levels the Gaussian chain's bound "
-    "is below the uniform one's",
+    "T grows; a network trained by the hybrid loss comes within a tenth of it; on held-out digits of "
+    "16 grey levels, one network and one training give a lower bound with the Gaussian chain than with the uniform one",
     conditions=(
         Condition("enumeration_error", "<", 1e-10, "both are sums of products in float64"),
         Condition("exact_250", ">", "entropy", f"a bound; 1 % for its scatter: {_SPREAD}", 0.99),
@@ -244,7 +260,10 @@ CHECK = Check(
             "learned", ">", "exact_50", f"no network beats the exact posterior; 2 % for the scatter: {_SPREAD}", 0.98
         ),
         Condition(
-            "levels_gaussian", "<", "levels_uniform", "near jumps keep what the neighbours tell: the claim itself"
+            "pixels_gaussian",
+            "<",
+            "pixels_uniform",
+            "the claim itself: 3.98 against 5.08 bits per dimension in the paper, so any gain at all is asked for",
         ),
     ),
     measure=measure,

@@ -11,6 +11,9 @@ from ornstein.core.batch import Batch
 from ornstein.core.rng import Stream
 
 RARE = 0.05
+STD = 0.3
+MEANS = torch.tensor([[-1.5, 0.0], [1.5, 0.0]], dtype=torch.float64)
+"""Of the common and of the rare mode."""
 
 
 @final

@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ornstein.codecs.base import Identity
+from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.rng import Stream
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.denoisers.parametrizations import ScoreOut
+from ornstein.networks.layers.embedding import Sinusoidal
 from ornstein.objectives.denoising import Denoising
 from ornstein.objectives.times import UniformTimes
 from ornstein.processes.base import GaussianProcess
 from ornstein.processes.gaussian import VE, VP, SubVP
 from ornstein.recipes.check import Check, Condition
-from ornstein.recipes.checks.toys import MLP, ExactDenoiser, Mixture, Points
+from ornstein.recipes.checks.toys import ExactDenoiser, Mixture, Points
 from ornstein.samplers.base import simulate
 from ornstein.samplers.correctors import Langevin
 from ornstein.samplers.flow import velocity
@@ -32,7 +35,8 @@ from ornstein.training.stage import Stage, Update
 
 T_MIN = 1e-5
 STD = 0.25
-UPDATES = 3000
+UPDATES = 12_000
+"""About a minute of one idle core. After 3000, a fifth of it, the log-likelihoods are still 0.28 nats off."""
 CHAINS = 4000
 
 Rates = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -103,10 +107,29 @@ def inpainting_error(seed: int) -> float:
     return float((found - torch.stack([above, below])).abs().max())
 
 
+@final
+class ScoreMLP(nn.Module):
+    """x and DDPM's embedding of 1000 t through three layers of 128 units.
+
+    sigma_t rises as sqrt(t) at first: the embedding's fast waves let the network follow it, as those of DDPM++ do.
+    """
+
+    def __init__(self, width: int = 128, features: int = 32):
+        super().__init__()
+        self.embedding = Sinusoidal(features)
+        layers: list[nn.Module] = [nn.Linear(2 + features, width), nn.SiLU()]
+        for _ in range(2):
+            layers += [nn.Linear(width, width), nn.SiLU()]
+        self.body = nn.Sequential(*layers, nn.Linear(width, 2))
+
+    def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
+        return self.body(torch.cat([x, self.embedding(t)], 1))
+
+
 def learned(seed: int) -> Preconditioned:
     """The recipe's objective, with a network of 3 x 128 units."""
     torch.manual_seed(seed)
-    denoiser = Preconditioned(MLP(), VP(t_min=1e-3), ScoreOut())
+    denoiser = Preconditioned(ScoreMLP(), VP(t_min=1e-3), ScoreOut())
     spec = OptimizerSpec(lr=2e-3, warmup=100, decay="cosine", decay_steps=UPDATES)
     update = Update(Denoising(denoiser, Identity(), UniformTimes(T_MIN)), list(denoiser.parameters()), spec)
     fit(
@@ -148,7 +171,12 @@ CHECK = Check(
         Condition(
             "inpainting_error", "<", 0.05, "scatter of 4000 chains is 0.03 at most, replacement leaves some bias"
         ),
-        Condition("learned_error", "<", 0.15, "a mean over points of a small network trained for seconds"),
+        Condition(
+            "learned_error",
+            "<",
+            0.15,
+            "a mean over points, of a small network trained for a minute: two digits of nats",
+        ),
     ),
     measure=measure,
 )
