@@ -73,7 +73,7 @@ def choices(problem: Problem) -> dict[str, Choice]:
 
 def grids_of(problem: Problem) -> tuple[str, ...]:
     """The named grids that are tried; few on the bundled model."""
-    return GRIDS if problem.name != "fashion-mnist" else ("log_snr", "karras", "align_your_steps")
+    return GRIDS if problem.name != "fashion-mnist" else ("log_snr", "karras", "even_karras", "align_your_steps")
 
 
 def affordable(choice: Choice, problem: Problem) -> dict[int, int]:
