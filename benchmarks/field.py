@@ -30,8 +30,9 @@ from ornstein.recipes.samples import image_grid
 from ornstein.training.fit import Engine, fit
 
 UNET: dict[str, Any] = {
-    "widths": (32, 48),
+    "widths": (48, 48),
     "blocks": 1,
+    "patch": 4,
     "batch": 32,
     "classes": (),
     "ema_half_life": 10_000,
@@ -43,9 +44,9 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "edm": UNET,
     "flow-matching": UNET,
     "consistency-models": UNET,
-    "baseline-gan": BASELINE | {"widths": (48, 96), "critic_widths": (48, 96)},
-    "baseline-vae": BASELINE | {"widths": (32, 64)},
-    "baseline-flow": BASELINE | {"width": 128},
+    "baseline-gan": BASELINE | {"widths": (64, 128)},
+    "baseline-vae": BASELINE | {"widths": (48, 80)},
+    "baseline-flow": BASELINE | {"width": 144},
 }
 WAYS: dict[str, list[tuple[str | None, int | None]]] = {
     "ddpm": [(s, n) for s in ("ddim", "dpmpp_2m") for n in (5, 10, 20)],
@@ -101,9 +102,7 @@ def main() -> None:
     def measured(row: str, source: Any, about: dict[str, Any]) -> Record:
         file = out / f"record-{row.replace(' ', '-')}.json"
         if not file.is_file():
-            record = evaluate(
-                source, reference, metrics=METRICS, extractor=extractor, protocol=protocol, subject=about
-            )
+            record = evaluate(source, reference, metrics=METRICS, extractor=extractor, protocol=protocol, subject=about)
             if isinstance(source, Drawn):
                 record.subject["evaluations"] = source.evaluations
             record.save(file)

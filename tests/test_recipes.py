@@ -15,6 +15,8 @@ TINY: dict[str, Any] = {"batch": 8, "widths": (64,), "blocks": 1, "patch": 1, "p
 """Fields that make a recipe small; those that it does not have are left out."""
 
 OWN: dict[str, dict[str, Any]] = {
+    "baseline-flow": {"depth": 2, "width": 16},
+    "latent-diffusion": {"autoencoder_steps": 1, "codec_widths": (8, 8), "critic_start": 0},
     "rectified-flow": {"pairs": 8, "pair_steps": 2},
 }
 """More fields, for single recipes."""
@@ -31,23 +33,31 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("d3pm", {"corruption": "absorbing", "head": "logits", "chain": 20, "sampling_steps": 5}),
     ("d3pm", {"corruption": "uniform", "values": 4}),
     ("d3pm", {"corruption": "nearest", "values": 8, "chain": 20, "sampling_steps": 5}),
+    (
+        "latent-diffusion",
+        {"autoencoder_steps": 1, "codec_widths": (8,), "regulariser": "vq", "codes": 4, "perceptual": "digits"},
+    ),
     ("meanflow", {"omega": 2.0, "kappa": 0.5}),
 ]
 """Ways to use a recipe that differ in what is trained: each lives its life as well."""
 
 
+def small(name: str) -> dict[str, Any]:
+    """Those of TINY that the recipe has."""
+    fields = {f.name for f in dataclasses.fields(registry.card(name).config)}
+    return {k: v for k, v in TINY.items() if k in fields}
+
+
 @pytest.mark.parametrize("name", registry.cards())
 def test_recipe(name: str) -> None:
-    fields = {f.name for f in dataclasses.fields(registry.card(name).config)}
-    small = {k: v for k, v in TINY.items() if k in fields} | OWN.get(name, {})
-    check_recipe(name, small, sampling_steps=SAMPLING_STEPS.get(name, 3))
+    check_recipe(name, small(name) | OWN.get(name, {}), sampling_steps=SAMPLING_STEPS.get(name, 3))
 
 
 @pytest.mark.parametrize(
     ("name", "settings"), VARIANTS, ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v))
 )
 def test_variant(name: str, settings: dict[str, Any]) -> None:
-    check_recipe(name, TINY | settings, sampling_steps=SAMPLING_STEPS.get(name, 3))
+    check_recipe(name, small(name) | settings, sampling_steps=SAMPLING_STEPS.get(name, 3))
 
 
 def test_an_unknown_recipe_suggests_the_nearest() -> None:

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from ornstein.recipes.house import bundled_models as bundled_models
     from ornstein.recipes.house import export as export
     from ornstein.recipes.house import train as train
+    from ornstein.recipes.restore import restore as restore
 
 _PUBLIC = {name: "ornstein.recipes.house" for name in ("build", "bundled_models", "export", "train")}
 _PUBLIC["load"] = "ornstein.interop.load"
+_PUBLIC["restore"] = "ornstein.recipes.restore"
 
 
 def __getattr__(name: str) -> Any:

@@ -74,3 +74,14 @@ def test_mistakes(
 def test_a_reference_is_needed(ornstein: Call, finished: Path, tmp_path: Path) -> None:
     done = ornstein("benchmark", finished, "-o", tmp_path / "bench")
     assert done.code == 2 and "--against names no reference" in done.err
+
+
+def test_what_has_no_sampler_to_choose_gets_one_row(ornstein: Call, squares: Path, tmp_path: Path) -> None:
+    run, out = tmp_path / "gan", tmp_path / "bench"
+    small = ("--set", "widths=8", "--set", "critic_widths=8", "--set", "batch=8", "--steps", 2)
+    assert ornstein("train", "baseline-gan", "--data", squares, "--size", 8, *small, "--out", run).code == 0
+    words = ("benchmark", run, "--against", squares, "-n", 20, "--metrics", "kid", "-o", out)
+    done = ornstein(*words, "--samplers", "ddim,heun", "--steps", "2,3")
+    assert done.code == 0, done.err
+    (row,) = table(out)
+    assert float(row["evaluations"]) == 1 and row["name"] == str(run)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from cli.shell import Outcome
-from ornstein.data import open_store
+from ornstein.cli import main
+from ornstein.data import SOURCES, open_store
+from ornstein.data.debian import run as run_program
+from ornstein.data.watching import doing
 
 
 def test_list_names_kind_and_licence(ornstein: Callable[..., Outcome]) -> None:
@@ -47,3 +53,42 @@ def test_pack_makes_a_set_that_opens_at_once(ornstein: Callable[..., Outcome], t
     assert done.code == 1 and "exists already" in done.err
     done = ornstein("data", "pack", "digits")
     assert done.code == 2 and "needs a folder to make: --out FOLDER" in done.err
+
+
+class Terminal(io.StringIO):
+    """A standard error that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def slow_fetch(tmp_path: Path) -> Callable[[object], Path]:
+    """A package manager that brings 3 MB."""
+
+    def fetch(path: object) -> Path:
+        line = "head -c 3000000 /dev/zero > got.bin; sleep 0.3"
+        assert run_program(["sh", "-c", line], tmp_path) == ""
+        doing("converting", tmp_path)
+        return tmp_path
+
+    return fetch
+
+
+def test_a_fetch_shows_a_bar_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SOURCES, "slow", replace(SOURCES["stamps"], name="slow", fetch=slow_fetch(tmp_path)))
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["data", "fetch", "slow"]) == 0
+    shown = screen.getvalue()
+    assert "fetching slow" in shown and "3.0 MB" in shown
+    assert "sh head -c 3000000" in shown and "converting" in shown
+
+
+def test_a_fetch_says_little_elsewhere(
+    ornstein: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "slow", replace(SOURCES["stamps"], name="slow", fetch=slow_fetch(tmp_path)))
+    done = ornstein("data", "fetch", "slow")
+    assert done.code == 0 and done.err == f"slow: {SOURCES['stamps'].about}\n"

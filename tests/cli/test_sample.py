@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ import numpy as np
 import pytest
 
 from cli.shell import Outcome, picture
+from house.tree import environment
+from ornstein.recipes.together import shares
+from ornstein.training.distributed import Ranks
 
 Call = Callable[..., Outcome]
 
@@ -36,6 +41,33 @@ def test_files_carry_their_provenance(ornstein: Call, finished: Path, tmp_path: 
 def test_a_png_is_a_grid_alone(ornstein: Call, finished: Path, tmp_path: Path) -> None:
     sample(ornstein, finished, tmp_path / "new" / "four.png", "-n", 4, "--steps", 1)
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["four.png"]
+
+
+def test_processes_share_the_samples(ornstein: Call, finished: Path, tmp_path: Path) -> None:
+    """The same files, byte for byte, from two processes under torchrun."""
+    words = ["-n", 12, "--batch", 4, "--steps", 2, "--guidance", 2, "--seed", 3]
+    alone = sample(ornstein, finished, tmp_path / "alone", *words)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "ornstein"]
+    command += ["sample", str(finished), "-o", str(tmp_path / "both"), "--json", *map(str, words)]
+    env = environment() | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    both = json.loads(done.stdout)  # one of them prints
+    assert both["seeds"] == alone["seeds"] == list(range(3, 15)) and both["evaluations"] == alone["evaluations"] == 6
+    for one, other in zip(alone["files"], both["files"], strict=True):
+        assert Path(one).name == Path(other).name
+        assert Path(one).read_bytes() == Path(other).read_bytes()
+
+
+def test_shares() -> None:
+    """Every sample once; whole batches where there are enough, else an even part for each."""
+    for n, batch, world in ((12, 4, 2), (64, 64, 2), (7, 3, 4), (2, 64, 4), (5, 1, 3)):
+        parts = [shares(n, batch, Ranks(rank, world)) for rank in range(world)]
+        assert sorted(i for mine in parts for part in mine for i in part) == list(range(n))
+        assert max(len(part) for mine in parts for part in mine) <= batch
+    assert shares(12, 4, Ranks(1, 2)) == [range(4, 8)]
+    assert [len(shares(64, 64, Ranks(rank, 2))[0]) for rank in range(2)] == [32, 32]
+    assert shares(2, 64, Ranks(3, 4)) == []
 
 
 @pytest.mark.parametrize(

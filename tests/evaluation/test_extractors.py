@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,15 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ornstein.core.errors import CheckpointError, UsageError
+from ornstein.core.errors import CheckpointError, DataError, UsageError
 from ornstein.evaluation import evaluate
 from ornstein.evaluation.features import extractor_from_file, inception
+from ornstein.evaluation.features.classifier import Classifier
 from ornstein.evaluation.features.clip import MEAN as CLIP_MEAN
 from ornstein.evaluation.features.clip import STD as CLIP_STD
 from ornstein.evaluation.features.clip import CLIPFeatures, Tower
 from ornstein.evaluation.features.dinov2 import MEAN, STD, DINOv2Features, Network
+from ornstein.evaluation.features.extractors import extractor_for
 from ornstein.evaluation.features.inception import Inception, InceptionFeatures
 from ornstein.evaluation.features.transformer import prepare
 
@@ -207,3 +210,24 @@ def test_dinov2_is_its_published_forward_pass(tmp_path: Path, registers: int, ga
             y = block.mlp.fc2(F.gelu(block.mlp.fc1(y)))
         h = h + block.ls2.gamma * y
     torch.testing.assert_close(extractor(x).features, net.norm(h[:, 0]), rtol=1e-4, atol=1e-4)
+
+
+def test_a_classifier_of_colour_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file says how many channels and pixels it takes; it is chosen where the data's name and channels fit."""
+    torch.manual_seed(0)
+    net = Classifier(classes=3, width=4, features=8, channels=3).eval()
+    file = tmp_path / "sprites.safetensors"
+    save_file(net.state_dict(), file)
+    about = {"classes": ["a", "b", "c"], "width": 4, "features": 8, "channels": 3, "size": 32, "test_accuracy": 0.5}
+    about["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    file.with_suffix(".json").write_text(json.dumps(about))
+    monkeypatch.setattr("ornstein.evaluation.features.extractors.WEIGHTS", tmp_path)
+    extractor = extractor_for("sprites", 3)
+    assert extractor.name == "sprites classifier" and extractor.classes == ("a", "b", "c")
+    x = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(extractor(x).logits, net(x.float() / 127.5 - 1)[1])
+    assert extractor(x.repeat_interleave(2, 2).repeat_interleave(2, 3)).features.shape == (2, 8)
+    assert extractor_for("sprites", 1).name.startswith("pixels")
+    with pytest.raises(DataError, match="takes colour images, these have 1 channels"):
+        extractor(x[:, :1])

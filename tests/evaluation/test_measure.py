@@ -57,6 +57,15 @@ def test_an_interval_of_pairs_is_that_of_a_mean() -> None:
     assert made.errors["mae"] == pytest.approx(float(each.std()) / math.sqrt(40), rel=0.12)
 
 
+def test_halves_of_pairs_are_halves_of_both() -> None:
+    row: Measure[Series] = Measure(
+        "gap", "", {"gap": ""}, lambda x: {"gap": float((x.samples.x - x.reference.x).abs().max())},
+        frozenset({"reference", "pairs"}),
+    )  # fmt: skip
+    made = measure(TRUTH, TRUTH, metrics=[row])
+    assert made.values["gap"] == made.errors["gap"] == 0
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -112,7 +121,7 @@ def test_measures_of_ones_own() -> None:
         (lambda: measure(TRUTH, TRUTH, metrics=[]), UsageError, "no metric is named; known: crps"),
         (lambda: measure(TRUTH, TRUTH, settings=TextSettings()), UsageError, "series takes SeriesSettings, got TextSettings"),
         (lambda: measure(TRUTH, Texts(["a"])), DataError, "the samples are series and the reference is Texts"),
-        (lambda: measure(torch.zeros(3)), DataError, "one of Series, Table, Scores, Texts .*got Tensor"),
+        (lambda: measure(torch.zeros(3)), DataError, "one of Series, Table, Scores, Texts.* got Tensor"),
     ],
 )  # fmt: skip
 def test_what_is_refused(make: Any, error: type[Exception], message: str) -> None:

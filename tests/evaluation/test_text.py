@@ -218,6 +218,15 @@ def test_selections_are_named_and_ordered() -> None:
         mbr([["a"]])
 
 
+def test_a_candidate_does_not_vote_for_itself() -> None:
+    r = random.Random(0)
+    for _ in range(200):
+        texts = [r.choices("abc", k=r.randint(1, 4)) for _ in range(3)]
+        words = [" ".join(t) for t in texts]
+        gains = [sum(sentence_bleu(w, [o], str.split) for o in words[:i] + words[i + 1 :]) for i, w in enumerate(words)]
+        assert gains[mbr(texts)] == pytest.approx(max(gains))
+
+
 def test_word_entropy() -> None:
     assert word_entropy([["a", "b"], ["c", "d"]]) == pytest.approx(math.log(4))
 

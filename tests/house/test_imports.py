@@ -13,8 +13,8 @@ import pytest
 
 from house.tree import ROOT, SOURCE, modules, name_of, parse
 
-DIFFUSION = frozenset({"processes", "denoisers", "guidance", "samplers", "objectives", "likelihood"})
-PARTS = DIFFUSION | {"core", "networks", "codecs", "data", "training", "evaluation"}
+DIFFUSION = frozenset({"processes", "denoisers", "guidance", "samplers", "objectives", "likelihood", "restoration"})
+PARTS = DIFFUSION | {"core", "measurements", "networks", "codecs", "data", "training", "evaluation"}
 OUTER = frozenset({"interop", "serving", "studio", "provenance", "explain"})
 ALL = PARTS | OUTER | {"recipes", "testing", "weights"}
 
@@ -26,6 +26,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "guidance": frozenset({"core", "processes", "denoisers"}),
     "samplers": frozenset({"core", "processes", "denoisers"}),
     "likelihood": frozenset({"core", "processes", "denoisers"}),
+    "measurements": frozenset({"core"}),
+    "restoration": frozenset({"core", "measurements", "processes", "denoisers", "guidance", "samplers"}),
     "codecs": frozenset({"core"}),
     "objectives": frozenset({"core", "processes", "denoisers", "samplers", "codecs"}),
     "data": frozenset({"core"}),

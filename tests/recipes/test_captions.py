@@ -77,6 +77,18 @@ def test_resuming_takes_the_stored_vectors(tmp_path: Path, monkeypatch: pytest.M
         ornstein.train("edm", data=changed, out=run, settings={**SMALL, "steps": 4})
 
 
+def test_further_captions_travel_with_exported_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = ornstein.build("edm", data=embed(pictures(), "letters")[0], settings=SMALL)
+    _, book = embed(pictures(), "letters")
+    system.captions = book.extended(["a white dot", "A black  dot", "a white dot"])
+    assert system.captions.texts == (*NAMES, "a white dot") and book.extended(["a black dot"]) is book
+    exported = ornstein.export(system, tmp_path / "small")
+    monkeypatch.setitem(captions.ENCODERS, "letters", None)  # not asked
+    loaded = ornstein.load(exported)
+    assert loaded.captions is not None
+    assert torch.allclose(loaded.captions.vector("a white dot"), letters(["a white dot"])[0], atol=1e-3)
+
+
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(texts: list[str]) -> Tensor:
         raise UsageError("the encoder 'letters' is not installed: pip install letters")

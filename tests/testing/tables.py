@@ -25,6 +25,8 @@ from ornstein.processes import (
     Torus,
 )
 from ornstein.processes.blur import Blur
+from ornstein.processes.first_hitting import FirstHittingBits, FirstHittingSphere
+from ornstein.processes.flexible import Flexible
 from ornstein.processes.heavy_tailed import HeavyTailedVE
 from ornstein.processes.matrix import MatrixProcess
 from ornstein.processes.non_uniform import NonUniformVE
@@ -112,9 +114,29 @@ OWN: dict[str, GaussianProcess] = {
     "non_uniform": NonUniformVE(torch.tensor([15.0, 25.0, 40.0]), 0.3),
 }
 
-COUPLED: dict[str, LinearProcess] = {"cld": CLD()}
+COUPLED: dict[str, LinearProcess] = {
+    "cld": CLD(),
+    "flexible": Flexible(
+        3,
+        torch.tensor([[1.0, 0.3, 0.0], [0.3, 0.6, 0.0], [0.0, 0.0, 0.8]]),
+        torch.tensor([[0.0, 0.5, 0.0], [-0.5, 0.0, 0.3], [0.0, -0.3, 0.0]]),
+    ),
+}
 
-PROCESSES: dict[str, Process] = {**COUPLED, **AFFINE, **OWN, **TABLES, **DISCRETE, **CHAINS, **HEAVY, **CURVED}
+STOPPED: dict[str, Process] = {"bits": FirstHittingBits(0.2), "sphere": FirstHittingSphere()}
+"""Not diffusing for ever: samples rest on a target set."""
+
+PROCESSES: dict[str, Process] = {
+    **COUPLED,
+    **STOPPED,
+    **AFFINE,
+    **OWN,
+    **TABLES,
+    **DISCRETE,
+    **CHAINS,
+    **HEAVY,
+    **CURVED,
+}
 
 PARAMETRIZATIONS: dict[str, Parametrization] = {
     "eps": Eps(),
@@ -137,6 +159,10 @@ def data_for(process: Process) -> Tensor:
         return states()
     if isinstance(process, Blur):
         return 0.7 * Rng(range(5)).normal((5, process.size, process.size), dtype=torch.float64)
+    if isinstance(process, FirstHittingBits):
+        return points().sign()
+    if isinstance(process, FirstHittingSphere):
+        return torch.nn.functional.normalize(points(), dim=1)
     if isinstance(process, LinearProcess):
         return 0.7 * Rng(range(5)).normal((5, 2 * process.parts), dtype=torch.float64)
     return angles() if isinstance(process, Torus) else points()

@@ -60,7 +60,7 @@ def test_a_missing_file_is_named(saved: Path) -> None:
 def test_a_newer_format_says_to_upgrade(saved: Path) -> None:
     manifest = json.loads((saved / "manifest.json").read_text())
     (saved / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(CheckpointError, match=r"format 99; this version reads up to 1\. Install a newer ornstein"):
+    with pytest.raises(CheckpointError, match=r"format 99; this version reads up to 2\. Install a newer ornstein"):
         load_checkpoint(saved)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from ornstein.core.errors import UsageError
 
 
 def require_device(name: str) -> torch.device:
-    """The device of that name, tried out: a wrong one is found before the work."""
+    """The device of that name, tried out: a wrong one is found before the work. ``cuda`` under torchrun: the process's own."""
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -68,10 +68,13 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a plain line every ``every`` seconds. Both end up in ``log``, if given, as lines."""
+    """A bar on a terminal; elsewhere a plain line every ``every`` seconds. Both end up in ``log``, if given, as lines.
 
-    def __init__(self, title: str, every: float = 30.0, log: Path | None = None):
-        self.title, self.every, self.log = title, every, log
+    ``shown``: nothing is said if it is False; of several processes, one speaks.
+    """
+
+    def __init__(self, title: str, every: float = 30.0, log: Path | None = None, shown: bool = True):
+        self.title, self.every, self.log, self.shown = title, every, log, shown
         self._bar: Any = None
         self._task: Any = None
         self._said = time.monotonic()
@@ -79,7 +82,7 @@ class Progress:
         self._crowding = Crowding()
 
     def __enter__(self) -> Progress:
-        if sys.stderr.isatty():
+        if self.shown and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, TaskProgressColumn, TextColumn
             from rich.progress import Progress as Rich
@@ -97,6 +100,8 @@ class Progress:
 
     def update(self, fraction: float, text: str = "") -> None:
         """How far, in [0, 1], and a few words; the remaining time is added."""
+        if not self.shown:
+            return
         now = time.monotonic()
         self._first = self._first or (now, fraction)  # a resumed run starts above 0
         since, done = now - self._first[0], fraction - self._first[1]

@@ -24,6 +24,9 @@ import torch
 from torch import Tensor
 
 Cond = Mapping[str, Tensor]
+TOLD = frozenset({"augment"})
+"""Conditions that training always tells: what was done to a sample. Where it were not told, the model would learn that data
+look so."""
 NO_COND: Cond = MappingProxyType({})
 
 
@@ -50,9 +53,9 @@ def null(cond: Cond) -> dict[str, Tensor]:
 
 
 def drop(cond: Cond, keep: Tensor) -> dict[str, Tensor]:
-    """Make rows missing where ``keep`` (``[B]`` bool) is False: condition dropout in training."""
+    """Make rows missing where ``keep`` (``[B]`` bool) is False: condition dropout in training. Those of :data:`TOLD` stay."""
     return {
-        name: torch.where(keep.to(v.device).reshape(-1, *[1] * (v.ndim - 1)), v, missing_like(v))
+        name: v if name in TOLD else torch.where(keep.to(v.device).reshape(-1, *[1] * (v.ndim - 1)), v, missing_like(v))
         for name, v in cond.items()
     }
 

@@ -27,10 +27,15 @@ class ClassCondition:
 
 @dataclass(frozen=True)
 class VectorCondition:
-    """A vector: ``cond[name]`` is ``[B, width]``, NaN in a missing row."""
+    """A vector: ``cond[name]`` is ``[B, width]``, NaN in a missing row.
+
+    ``plain``: its length and its zero mean what they say. It enters through a linear map without bias, and a missing row is
+    zero, so that where nothing is given nothing is added.
+    """
 
     name: str
     width: int
+    plain: bool = False
 
     def __post_init__(self) -> None:
         _check("VectorCondition", self.name, "width", self.width)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ornstein.core.errors import DataError
+from ornstein.data.watching import doing
 
 _PATIENCE = 1800  # seconds for one command
 _LONGEST = 400  # letters of a reason
@@ -48,6 +49,7 @@ def _own_lists(work: Path) -> list[str]:
 
 def run(command: list[str], folder: Path, extra: Mapping[str, str] | None = None) -> str:
     """Run a package manager in ``folder``; what went wrong in one line, or nothing. ``extra``: of the environment."""
+    doing(" ".join([Path(command[0]).name, *(word for word in command[1:] if not word.startswith("-"))]), folder)
     try:
         done = subprocess.run(
             command,

@@ -13,6 +13,7 @@ from ornstein.data import debian
 from ornstein.data.cache import cache_dir, written_aside
 from ornstein.data.dataset import Images
 from ornstein.data.idx import read_idx
+from ornstein.data.watching import doing
 
 PACKAGE = "dataset-fashion-mnist"
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
@@ -59,6 +60,7 @@ def fetch(path: str | Path | None = None) -> Path:
             shutil.copyfile(file, aside / file.name)
         shutil.rmtree(aside / "package", ignore_errors=True)
         for split in _PREFIX:
+            doing(f"checking {split}", aside)
             _verify(aside, split)
         if target.exists():  # files are missing from it
             shutil.rmtree(target)

@@ -21,8 +21,9 @@ _ORDER, _FLIP, _CYCLE, _AUGMENT = 0, 1, 2, 3  # independent random streams of on
 class Augment(Protocol):
     """A random change of a batch, made of the random bits that the stream hands it and of nothing else."""
 
-    draws: int
-    """uint64 that one sample takes"""
+    @property
+    def draws(self) -> int:
+        """uint64 that one sample takes."""
 
     def apply(self, batch: Batch, bits: np.ndarray) -> Batch:
         """The batch, changed; ``bits [B, draws]``."""

@@ -1,7 +1,10 @@
 """Denoisers: a network, a process and what the network's output means."""
 
+from ornstein.denoisers.analytic import AnalyticVariance as AnalyticVariance
+from ornstein.denoisers.analytic import VarianceWarning as VarianceWarning
 from ornstein.denoisers.denoiser import Denoiser as Denoiser
 from ornstein.denoisers.denoiser import Preconditioned as Preconditioned
+from ornstein.denoisers.moments import LearnedMoment as LearnedMoment
 from ornstein.denoisers.parametrizations import X0 as X0
 from ornstein.denoisers.parametrizations import Clocked as Clocked
 from ornstein.denoisers.parametrizations import EDMScaling as EDMScaling

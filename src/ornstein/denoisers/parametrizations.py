@@ -16,6 +16,7 @@ from ornstein.core.distributions import Dirac, Posterior, Ranged
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.shapes import cast
 from ornstein.processes.base import Affine, GaussianProcess, Process
+from ornstein.processes.remember import recall
 
 
 class Parametrization(ABC):
@@ -52,8 +53,11 @@ class Eps(Parametrization):
     r"""out = eps; x_0 = (x_t - sigma out) / alpha. Ho et al. 2020."""
 
     def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Dirac:
-        alpha, sigma = process.alpha(t), process.sigma(t)
-        a, b = cast(x_t, 1 / alpha, sigma / alpha)
+        def factors() -> tuple[Tensor, ...]:
+            alpha, sigma = process.alpha(t), process.sigma(t)
+            return cast(x_t, 1 / alpha, sigma / alpha)
+
+        a, b = recall(process, ("eps", x_t.dtype), (t,), factors)
         return Dirac(a * x_t - b * out)
 
     def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:

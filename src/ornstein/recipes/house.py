@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ornstein.core.errors import CheckpointError, DataError, OrnsteinError, UsageError, suggest
-from ornstein.data import Images, Loader, open_data
+from ornstein.data import EDMAugment, Images, Loader, open_data
 from ornstein.recipes import registry
 from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
 from ornstein.recipes.captions import CONDITION, Book, embed
@@ -27,7 +27,6 @@ from ornstein.training.checkpoint import (
     load_checkpoint,
     refuse_pickle,
     save_checkpoint,
-    sha256,
     write_text,
 )
 from ornstein.training.distributed import Ranks
@@ -101,6 +100,7 @@ def train(
     accumulate: int = 1,
     recompute: bool = False,
     compile: bool = False,
+    sharded: bool = False,
     snapshots: int | None = None,
     workers: int = 0,
     seed: int = 0,
@@ -124,6 +124,7 @@ def train(
         accumulate: parts in which a batch goes through the network, where it does not fit in memory at once.
         recompute: trade time for memory: activations of the network's blocks are computed again in the backward pass.
         compile: ``torch.compile`` each of the network's blocks.
+        sharded: under torchrun, divide weights, averages and optimiser states among the processes.
         snapshots: every so many steps store averages of which ``ornstein ema`` makes one of any width afterwards.
         workers: threads that prepare batches ahead; they change no batch.
         seed: of the weights, the data order and the noise.
@@ -180,7 +181,9 @@ def train(
         torch.manual_seed(seed)
         system = card.build(config)
         system.captions = book
-        loader = Loader(images, config.batch, seed, config.flip, ranks.rank, ranks.world, workers=workers)
+        chance = getattr(config, "augment", 0.0)
+        augment = EDMAugment(chance) if chance else None
+        loader = Loader(images, config.batch, seed, config.flip, ranks.rank, ranks.world, augment, workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
         meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
         engine = Engine(
@@ -194,6 +197,7 @@ def train(
             scale_loss=half,
             recompute=recompute,
             compile=compile,
+            sharded=sharded,
             ema_half_life=config.ema_half_life,
             snapshots=Snapshots(snapshots) if snapshots is not None else None,
             save_every_seconds=save_seconds,
@@ -332,7 +336,7 @@ def _restore(found: Checkpoint) -> System:
     part = "ema" if "ema" in found.parts else "model"
     progress = found.meta.get("progress", {})
     system.weights = {
-        "hash": sha256(found.path / f"{part}.safetensors"),
+        "hash": found.digest(part),
         "path": found.path.name,
         "ema": part == "ema",
         **{k: progress[k] for k in ("step", "seen") if k in progress},

@@ -32,6 +32,16 @@ _LATENTS: dict[str, Any] = {"size": 32, "channels": 4, "classes": tuple(str(i) f
 _DIT: dict[str, Any] = _LATENTS | {"batch": 256, "lr": 1e-4, "warmup": 0, "clip": 0.0, "ema_half_life": 1_774_000}
 _REDUCED_DIT = {"size": 8, "channels": 3, "batch": 2, "depth": 2}
 _REDUCED = {"size": 8, "batch": 2}
+_LDM: dict[str, Any] = {
+    "size": 256, "channels": 3, "regulariser": "vq", "latent_channels": 3, "codec_widths": (128, 256, 512), "codec_blocks": 2,
+    "codes": 8192, "codec_lr": 3.6e-5, "critic_width": 64, "critic_layers": 3, "critic_start": 50_001, "critic_weight": 0.5,
+    "architecture": "unet", "blocks": 2, "attention": (1, 2, 3), "head": 32, "warmup": 0, "decay": "constant", "clip": 0.0,
+    "ema_half_life": 333_000, "precision": "fp32",
+}  # fmt: skip
+_REDUCED_LDM: dict[str, Any] = {
+    "size": 32, "batch": 2, "autoencoder_steps": 1, "critic_start": 0, "codec_widths": (32, 32, 64), "codes": 16,
+    "widths": (32, 32, 64, 64), "critic_width": 8,
+}  # fmt: skip
 
 PRESETS: dict[str, dict[str, Preset]] = {
     "ddpm": {
@@ -50,6 +60,43 @@ PRESETS: dict[str, dict[str, Preset]] = {
             | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000},
             "Song et al. 2021, appendix D.1: the network of DDPM",
             35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "analytic-dpm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000}
+            | {"variance": "large", "precision": "fp32", "measuring": 0.0005, "pixels": 2.0},
+            "Bao et al. 2022, appendix F: DDPM's network and 50,000 images for Gamma; the last noise bounded by 2 pixels",
+            35.7e6,
+            reduced=_REDUCED,
+        ),
+    },
+    "extended-analytic-dpm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000}
+            | {"variance": "large", "precision": "fp32", "head_lr": 1e-4, "head_width": 128, "pixels": 2.0},
+            "Bao et al. 2022, 2206.07309, appendix: DDPM's network; the head is a small U-Net in place of their residual block",
+            reduced=_REDUCED | {"head_width": 32},
+        ),
+    },
+    "adversarial-score-matching": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ddpm_cifar10", "dropout": 0.0, "lr": 1e-4, "steps": 300_000, "precision": "fp32"}
+            | {"sigma_max": 100.0, "levels": 232, "discriminator": (128, 256, 512)},
+            "Jolicoeur-Martineau et al. 2020, appendix (sigma 50 to 0.01 on [0, 1]); a plain discriminator in place of BigGAN's",
+            reduced=_REDUCED | {"discriminator": (16, 32)},
+        ),
+    },
+    "pds": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 1_300_000}
+            | {"ema_half_life": 887_000, "sampling_steps": 200},
+            "Ma et al. 2022: the NCSN++ of Song et al. 2021 under the VE process, nothing trained anew",
             reduced=_REDUCED,
         ),
     },
@@ -174,7 +221,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "cifar10": Preset(
             _CIFAR
             | {"architecture": "ddpmpp_cifar10", "dropout": 0.13, "lr": 1e-3, "batch": 512, "steps": 400_000}
-            | {"ema_half_life": 500_000},
+            | {"ema_half_life": 500_000, "augment": 0.12, "flip": False},  # the augmentation mirrors, and tells
             "Karras et al. 2022, table 7, the column of CIFAR-10, DDPM++",
             55.7e6,
             reduced=_REDUCED,
@@ -275,6 +322,29 @@ PRESETS: dict[str, dict[str, Preset]] = {
             | {"logit_mean": -2.0, "logit_std": 2.0, "power": 0.75},
             "Geng et al. 2025, appendix A: the network of DDPM++ on CIFAR-10",
             reduced=_REDUCED,
+        ),
+    },
+    "latent-diffusion": {
+        "celebahq256": Preset(
+            _LDM
+            | {
+                "widths": (224, 448, 672, 896),
+                "batch": 48,
+                "lr": 9.6e-5,
+                "steps": 2_410_000,
+                "autoencoder_steps": 2_000_000,
+            },
+            "Rombach et al. 2022, table 12, LDM-4: 274 M in the U-Net; the VQ autoencoder of f = 4 has 55.3 M",
+            274e6 + 55.3e6,
+            reduced=_REDUCED_LDM,
+        ),
+        "imagenet256": Preset(
+            _LDM
+            | {"widths": (192, 384, 576, 960), "batch": 1200, "lr": 6.4e-5, "steps": 2_178_000, "token_width": 512}
+            | {"autoencoder_steps": 2_000_000, "classes": tuple(str(i) for i in range(1000))},
+            "Rombach et al. 2022, table 13, LDM-4 with classes by cross-attention: 400.9 M; autoencoder as above",
+            400.9e6 + 55.3e6,
+            reduced=_REDUCED_LDM | {"classes": ()},
         ),
     },
     "shortcut": {

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from torch import Tensor
 
 from ornstein.codecs.base import to_bytes
+from ornstein.core import cond as conditions
 from ornstein.core.errors import CapabilityError, OrnsteinError
 
 
@@ -26,6 +28,18 @@ class Samples:
     cond: dict[str, Tensor]
     classes: tuple[str, ...]
     provenance: dict[str, Any]
+
+    @staticmethod
+    def join(parts: Sequence[Samples]) -> Samples:
+        """Parts of one call as one, in the order of their seeds."""
+        parts = sorted(parts, key=lambda part: part.seeds[0])
+        return Samples(
+            torch.cat([part.tensor for part in parts]),
+            [seed for part in parts for seed in part.seeds],
+            conditions.cat([part.cond for part in parts]),
+            parts[0].classes,
+            parts[0].provenance,
+        )
 
     def __len__(self) -> int:
         return self.tensor.shape[0]

@@ -180,7 +180,8 @@ class System:
         about = {"sampler": choice.name, "steps": len(times) - 1, "grid": name, "guidance": scale}
         if method is not None:
             about["guidance_method"] = method
-        return move, times, {**about, **({"options": dict(choice.options)} if choice.options else {})}
+        options = {name: _told(value) for name, value in choice.options}
+        return move, times, {**about, **({"options": options} if options else {})}
 
     @torch.no_grad()
     def sample(
@@ -327,3 +328,12 @@ class System:
         if isinstance(self.denoiser, Preconditioned):
             self.denoiser.autocast = torch.bfloat16
         return self
+
+
+def _told(value: Any) -> Any:
+    """An option as it goes into a file: plain values as they are, parts by name."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, nn.Module):
+        return type(value).__name__
+    return value.__name__ if isinstance(value, type) else str(value)

@@ -4,6 +4,7 @@ from ornstein.samplers.adams import DEIS as DEIS
 from ornstein.samplers.adams import LMS as LMS
 from ornstein.samplers.adaptive_rk import AdaptiveRK as AdaptiveRK
 from ornstein.samplers.adaptive_sde import AdaptiveSDE as AdaptiveSDE
+from ornstein.samplers.analytic_dpm import AnalyticDPM as AnalyticDPM
 from ornstein.samplers.ancestral import Ancestral as Ancestral
 from ornstein.samplers.ancestral_second_order import DPM2Ancestral as DPM2Ancestral
 from ornstein.samplers.ancestral_second_order import DPMPP2SAncestral as DPMPP2SAncestral
@@ -30,14 +31,18 @@ from ornstein.samplers.dpm_solver import DPMSolverPP2M as DPMSolverPP2M
 from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M as DPMSolverPP3M
 from ornstein.samplers.euler import Euler as Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama as EulerMaruyama
+from ornstein.samplers.first_hitting import FirstHitting as FirstHitting
 from ornstein.samplers.flow_map import FlowMap as FlowMap
 from ornstein.samplers.flow_sde import FlowSDE as FlowSDE
 from ornstein.samplers.gddim import GDDIM as GDDIM
 from ornstein.samplers.heun import EDMHeun as EDMHeun
 from ornstein.samplers.heun import Heun as Heun
 from ornstein.samplers.paradigms import ParaDiGMS as ParaDiGMS
+from ornstein.samplers.pds import PDS as PDS
 from ornstein.samplers.pndm import IPNDM as IPNDM
 from ornstein.samplers.pndm import PNDM as PNDM
+from ornstein.samplers.preconditioner import PreconditionedLangevin as PreconditionedLangevin
+from ornstein.samplers.preconditioner import Spectrum as Spectrum
 from ornstein.samplers.predictor_corrector import PredictorCorrector as PredictorCorrector
 from ornstein.samplers.renoise import Renoise as Renoise
 from ornstein.samplers.restart import Interval as Interval
@@ -46,6 +51,7 @@ from ornstein.samplers.reverse_diffusion import ReverseDiffusion as ReverseDiffu
 from ornstein.samplers.runge_kutta import RK4 as RK4
 from ornstein.samplers.runge_kutta import Midpoint as Midpoint
 from ornstein.samplers.sa_solver import SASolver as SASolver
+from ornstein.samplers.search import fit_grid as fit_grid
 from ornstein.samplers.sscs import SSCS as SSCS
 from ornstein.samplers.table import ASCENDING as ASCENDING
 from ornstein.samplers.table import LEARNED as LEARNED

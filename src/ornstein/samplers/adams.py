@@ -20,6 +20,7 @@ from ornstein.core.rng import Random
 from ornstein.core.shapes import cast
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Affine
+from ornstein.processes.remember import recall
 from ornstein.samplers.base import DenoisingSampler, State
 from ornstein.samplers.levels import exponential_euler
 
@@ -55,7 +56,14 @@ class AdamsBashforth(DenoisingSampler):
         start, end = (a.reshape([1] * x_t.ndim) if a.ndim == 0 else a for a in (t, s))
         here, eps = self._at(start), p.eps(x_t, t, x_0)
         former: tuple[tuple[Tensor, Tensor], ...] = state or ()
-        for w, (_, old) in zip(self._weights(start, end, here, [c for c, _ in former]), former, strict=True):
+        places = [c for c, _ in former]
+        weights = recall(
+            p,
+            (self.coordinate, self.to_zero),
+            [start, end, *places],
+            lambda: self._weights(start, end, here, places),
+        )
+        for w, (_, old) in zip(weights, former, strict=True):
             (w,) = cast(x_t, p.alpha(s) * w)
             x_s = x_s + w * (old - eps)
         return x_s, ((here, eps), *former)[: self.points - 1]

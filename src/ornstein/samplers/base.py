@@ -16,9 +16,10 @@ from ornstein.core.distributions import Distribution
 from ornstein.core.errors import CapabilityError, OrnsteinError, UsageError
 from ornstein.core.rng import Random
 from ornstein.core.shapes import expand
-from ornstein.core.state import X, finite
+from ornstein.core.state import X, totals
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Affine, Process
+from ornstein.processes.remember import remembering
 from ornstein.samplers.levels import coordinates
 
 State = Any
@@ -145,14 +146,15 @@ def simulate(
     times = [expand(t, x) for t in grid]
     state = sampler.init(x, times[0])
     total = len(times) - 1
-    sound = [finite(x)]  # of each step; read once, at the end, so that no step waits for the device
-    for i, (t, s) in enumerate(pairwise(times)):
-        x, state = sampler.step(x, t, s, state, rng, cond)
-        sound.append(finite(x))
-        if on_step is not None:
-            on_step(Step(i, total, t, s, x, state))
-    if not bool(sound[-1].all()):
-        raise _not_finite(sampler, grid, torch.stack(sound))
+    sums = [totals(x)]  # of each step; read once, at the end, so that no step waits for the device
+    with remembering():
+        for i, (t, s) in enumerate(pairwise(times)):
+            x, state = sampler.step(x, t, s, state, rng, cond)
+            sums.append(totals(x))
+            if on_step is not None:
+                on_step(Step(i, total, t, s, x, state))
+    if not bool(sums[-1].isfinite().all()):
+        raise _not_finite(sampler, grid, torch.stack(sums).isfinite())
     return x
 
 

@@ -14,6 +14,7 @@ from ornstein.core.shapes import cast
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Affine
 from ornstein.samplers.base import DenoisingSampler, State
+from ornstein.samplers.levels import exponential_euler
 
 
 @final
@@ -38,15 +39,11 @@ class DDIM(DenoisingSampler):
     ) -> tuple[Tensor, State]:
         p = self.process
         x_0 = self.denoiser(x_t, t, cond).mean
-        alpha_s, sigma_s, ratio = p.alpha(s), p.sigma(s), 1 / p.sigma(t)
         if self.eta == 0:
-            ratio = sigma_s * ratio
-        else:
-            v = self.eta * sigma_s * (-torch.expm1(p.log_snr(t) - p.log_snr(s))).sqrt()
-            ratio = (sigma_s**2 - v**2).clamp_min(0).sqrt() * ratio
-        a, b = cast(x_t, ratio, alpha_s - ratio * p.alpha(t))
-        x_s = a * x_t + b * x_0
-        if self.eta > 0:
-            (v,) = cast(x_t, v)
-            x_s = x_s + v * rng.between(x_t, t, s)
+            return exponential_euler(p, x_t, t, s, x_0), None
+        alpha_s, sigma_s = p.alpha(s), p.sigma(s)
+        v = self.eta * sigma_s * (-torch.expm1(p.log_snr(t) - p.log_snr(s))).sqrt()
+        ratio = (sigma_s**2 - v**2).clamp_min(0).sqrt() / p.sigma(t)
+        a, b, c = cast(x_t, ratio, alpha_s - ratio * p.alpha(t), v)
+        x_s = a * x_t + b * x_0 + c * rng.between(x_t, t, s)
         return x_s, None

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ornstein.core.shapes import cast
 from ornstein.processes.base import Affine
+from ornstein.processes.remember import recall
 
 
 def coordinates(process: Affine) -> tuple[int, ...]:
@@ -38,8 +39,12 @@ def level_between(process: Affine, t: Tensor, s: Tensor, weight: float) -> Tenso
 
 def exponential_euler(process: Affine, x_t: Tensor, t: Tensor, s: Tensor, x_0: Tensor) -> Tensor:
     r"""x_s = sigma_s/sigma_t x_t + (alpha_s - alpha_t sigma_s/sigma_t) x_0: the flow towards a fixed x_0, DDIM's step."""
-    ratio = process.sigma(s) / process.sigma(t)
-    a, b = cast(x_t, ratio, process.alpha(s) - ratio * process.alpha(t))
+
+    def factors() -> tuple[Tensor, ...]:
+        ratio = process.sigma(s) / process.sigma(t)
+        return cast(x_t, ratio, process.alpha(s) - ratio * process.alpha(t))
+
+    a, b = recall(process, ("exponential_euler", x_t.dtype), (t, s), factors)
     return a * x_t + b * x_0
 
 

@@ -15,6 +15,7 @@ from ornstein.denoisers.denoiser import Denoiser
 from ornstein.samplers.adams import DEIS, LMS
 from ornstein.samplers.adaptive_rk import AdaptiveRK
 from ornstein.samplers.adaptive_sde import AdaptiveSDE
+from ornstein.samplers.analytic_dpm import AnalyticDPM
 from ornstein.samplers.ancestral import Ancestral
 from ornstein.samplers.ancestral_second_order import DPM2Ancestral, DPMPP2SAncestral
 from ornstein.samplers.annealed_langevin import AnnealedLangevin
@@ -29,12 +30,14 @@ from ornstein.samplers.dpm_solver import DPMSolverPP2M
 from ornstein.samplers.dpm_solver_3m import DPMSolverPP3M
 from ornstein.samplers.euler import Euler
 from ornstein.samplers.euler_maruyama import EulerMaruyama
+from ornstein.samplers.first_hitting import FirstHitting
 from ornstein.samplers.flow_map import FlowMap
 from ornstein.samplers.flow_sde import FlowSDE
 from ornstein.samplers.gddim import GDDIM
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.heun import EDMHeun, Heun
 from ornstein.samplers.paradigms import ParaDiGMS
+from ornstein.samplers.pds import PDS
 from ornstein.samplers.pndm import IPNDM, PNDM
 from ornstein.samplers.predictor_corrector import PredictorCorrector
 from ornstein.samplers.renoise import Renoise
@@ -83,8 +86,11 @@ SAMPLERS: dict[str, type[DenoisingSampler]] = {
     "sa_solver": SASolver,
     "restart": Restart,
     "adaptive_sde": AdaptiveSDE,
+    "analytic_dpm": AnalyticDPM,
+    "pds": PDS,
     "sscs": SSCS,
     "gddim": GDDIM,
+    "first_hitting": FirstHitting,
 }
 """One row per sampler; the order, statelessness and conformance tests follow from it."""
 
@@ -178,9 +184,16 @@ _ALIASES: dict[str, str] = {
     "cmstochasticiterativescheduler": "renoise",
     "cas": "consistent_annealed",
     "gotta go fast": "adaptive_sde",
+    "analytic ddpm": "analytic_dpm",
+    "sn ddpm": "analytic_dpm",
+    "npr ddpm": "analytic_dpm",
+    "preconditioned diffusion sampling": "pds",
 }
 
 _WITH_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "analytic ddim": ("analytic_dpm", {"eta": 0.0}),
+    "sn ddim": ("analytic_dpm", {"eta": 0.0}),
+    "npr ddim": ("analytic_dpm", {"eta": 0.0}),
     "lcm": ("tcd", {"gamma": 1.0}),
     "lcmscheduler": ("tcd", {"gamma": 1.0}),
     "plms": ("pndm", {"start": "heun"}),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ornstein.core.errors import CheckpointError, UsageError
+from ornstein.core.shards import local
 
 
 class Average(ABC):
@@ -30,9 +31,8 @@ class Average(ABC):
     def update(self, batch: int, seen: int) -> None:
         """One step: ``batch`` samples now, ``seen`` in all."""
         if self.shadow:
-            torch._foreach_lerp_(
-                list(self.shadow.values()), [p.detach() for p in self._live.values()], 1 - self.beta(batch, seen)
-            )
+            mine = [local(s) for s in self.shadow.values()]
+            torch._foreach_lerp_(mine, [local(p.detach()) for p in self._live.values()], 1 - self.beta(batch, seen))
 
     def state(self) -> dict[str, Tensor]:
         """The averaged parameters by name."""

@@ -39,6 +39,9 @@ class Engine:
     """activations of the network's blocks are computed again in the backward pass instead of being kept"""
     compile: bool | str = False
     """``torch.compile`` each of the network's blocks; a string names the backend"""
+    sharded: bool = False
+    """weights, gradients, averages and optimiser states are divided among the processes that torchrun started (FSDP2) rather
+    than kept whole in each; alone, there is nothing to divide. The trained model stays divided: load the run's checkpoint"""
     ema_half_life: float = 500_000
     ema_ramp: float = 0.05
     snapshots: Snapshots | None = None
@@ -54,7 +57,8 @@ class Engine:
     callbacks: Sequence[Callback] = ()
     on_step: Callable[[Progress], None] | None = None
     on_save: Callable[[int], None] | None = None
-    """called with the EMA weights in place whenever a checkpoint was written: sample strips"""
+    """called with the EMA weights in place whenever a checkpoint was written: sample strips. With ``sharded`` by every process,
+    because all are needed to run the network"""
 
     def __post_init__(self) -> None:
         for name in ("minutes", "kimg"):
@@ -70,6 +74,12 @@ class Engine:
             raise UsageError(f"autocast must be 'bf16', 'fp16' or None, got '{self.autocast}'")
         if self.autocast == "fp16" and torch.device(self.device).type == "cpu":
             raise UsageError("fp16 is for CUDA devices; on a CPU take autocast='bf16', which needs no loss scaling")
+        if self.sharded and self.scaled:
+            raise UsageError(
+                "sharded training takes bf16 or fp32: processes would have to agree on the scale of fp16's loss"
+            )
+        if self.sharded and self.compile:
+            raise UsageError("sharded training runs the network's blocks as they are; leave out compile")
 
     @property
     def scaled(self) -> bool:

@@ -40,7 +40,7 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
             cannot be written.
     """
     model.to(engine.device).train()
-    session = Session(model, engine)
+    session = Session(model, engine)  # which divides the model among the processes where that is wanted
     writer = session.ranks.main
     clear_failure(engine.run if writer else None)
     loss, reason = math.nan, "steps"
@@ -50,7 +50,7 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
         for index, stage in enumerate(stages):
             if index < session.stage:
                 continue
-            players = [Player(update, engine, session.ranks) for update in stage.updates]
+            players = [Player(update, engine, session.ranks, session.sharding) for update in stage.updates]
             session.enter(index, players, stage.data)
             if session.step - session.stage_start >= stage.steps:
                 continue
@@ -131,7 +131,7 @@ def _step(
         if done.levels is not None:
             meters.levels(*done.levels)
         if done.small is not None and i == 0 and math.isfinite(done.norm):
-            session.noise.add(*done.small, done.norm**2, len(batch))
+            session.noise.add(*done.small, done.norm**2, len(batch) * session.ranks.world)
     if done is not None and len(players) > 1:
         meters.add("loss", done.loss)
     session.step, session.seen = session.step + 1, session.seen + len(batch) * session.ranks.world

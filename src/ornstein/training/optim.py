@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ornstein.core.errors import UsageError
+from ornstein.core.shards import is_sharded
 
 Decay = Literal["constant", "inverse_sqrt", "cosine", "linear"]
 
@@ -43,9 +44,14 @@ class OptimizerSpec:
             raise UsageError(f"decay='{self.decay}' needs decay_steps >= 1")
 
     def build(self, params: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimiser over these parameters."""
+        """The optimiser over these parameters; those that are divided among processes make a group of their own.
+
+        An update that only looks at the batches has no parameters, and an optimiser of one empty group.
+        """
+        kinds = [[p for p in params if is_sharded(p) is divided] for divided in (False, True)]
+        groups = [{"params": kind} for kind in kinds if kind] or [{"params": []}]
         return torch.optim.AdamW(
-            params, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, foreach=True
+            groups, lr=self.lr, betas=self.betas, eps=self.eps, weight_decay=self.weight_decay, foreach=True
         )
 
     def lr_at(self, step: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
@@ -24,15 +24,18 @@ from ornstein.training.checkpoint import (
     sweep,
 )
 from ornstein.training.distributed import Ranks
-from ornstein.training.ema import EMA
+from ornstein.training.ema import EMA, Average
 from ornstein.training.engine import Engine
 from ornstein.training.meters import Meters
 from ornstein.training.metrics import Metrics
 from ornstein.training.noise_scale import NoiseScale
+from ornstein.training.packing import pack, unpack
 from ornstein.training.player import Player
+from ornstein.training.sharding import Sharding
 from ornstein.training.snapshots import FOLDER as SNAPSHOTS
 from ornstein.training.snapshots import Tracker
 from ornstein.training.stage import Data
+from ornstein.training.together import latest_together, restore, save_together
 
 
 @final
@@ -43,6 +46,7 @@ class Session:
         self.model, self.engine, self.run, self.ranks = model, engine, engine.run, Ranks.here()
         self.found, self.notes = self._find()
         self.ranks.agree(model)
+        self.sharding = Sharding(model, self.ranks, engine.device) if self.divides else None
         self.ema = EMA(model, engine.ema_half_life, engine.ema_ramp)
         self.tracker = Tracker(model, engine.snapshots, self.run, engine.meta) if engine.snapshots else None
         self.rng = Stream(engine.seed, self.ranks.rank, self.ranks.world)
@@ -61,6 +65,11 @@ class Session:
         self.begin = self.saved = self._marked = time.monotonic()
         self._seen_at_mark = self.seen
 
+    @property
+    def divides(self) -> bool:
+        """Whether the model is divided among several processes."""
+        return self.engine.sharded and self.ranks.world > 1
+
     def _find(self) -> tuple[Checkpoint | None, list[str]]:
         run = self.run
         if run is None:
@@ -73,7 +82,10 @@ class Session:
             raise CheckpointError(
                 f"{run} holds a run already: pass resume=True (--resume) to go on with it, or another out"
             )
-        found, torn = latest_checkpoint(run) if self.engine.resume else (None, [])
+        found: Checkpoint | None = None
+        torn: list[str] = []
+        if self.engine.resume:
+            found, torn = latest_together(run, self.ranks) if self.divides else latest_checkpoint(run)
         if torn and found is None:
             raise CheckpointError("no checkpoint of the run can be read: " + "; ".join(torn))
         return found, [f"passed over a damaged checkpoint: {line}" for line in torn]
@@ -83,8 +95,11 @@ class Session:
         self.stage, self.stage_start = int(progress["stage"]), int(progress["stage_start"])
         self.step, self.seen = int(progress["step"]), int(progress["seen"])
         self._before, self._data = float(progress["seconds"]), progress["data"]
-        self.model.load_state_dict(found.parts["model"])
-        self.ema.restore(found.parts["ema"])
+        if self.divides:
+            restore(found, "model", self.model.state_dict())
+        else:
+            self.model.load_state_dict(found.parts["model"])
+        self._restore_average(found, "ema", self.ema)
         random = found.parts["random"]
         self.rng.restore(random["stream"])
         own = _torch_part(self.ranks.rank)
@@ -99,18 +114,24 @@ class Session:
             self.noise.restore(progress["noise"])
         if self.tracker is not None:
             for name, average in self.tracker.averages.items():
-                if name not in found.parts:
+                if name not in {*found.parts, *(key.split("/", 1)[0] for key in found.divided)}:
                     raise CheckpointError(
                         f"{found.path} has no average '{name}': the run was started without these snapshots; "
                         "resume it with the widths it had, or start a new run"
                     )
-                average.restore(found.parts[name])
+                self._restore_average(found, name, average)
             if self.ranks.main:
                 self.tracker.forget_after(self.step)
         now, then = self._numerics(), found.meta.get("numerics", {})
         odd = [f"{k} is {now[k]}, was {then[k]}" for k in now if k in then and now[k] != then[k]]
         if odd:
             self.notes.append(f"the resumed run will not be equal to the last bit: {'; '.join(odd)}")
+
+    def _restore_average(self, found: Checkpoint, part: str, average: Average) -> None:
+        if self.divides:
+            restore(found, part, average.state())
+        else:
+            average.restore(found.parts[part])
 
     def elapsed(self) -> float:
         """Seconds of training, all sessions of the run together."""
@@ -119,7 +140,7 @@ class Session:
     def enter(self, index: int, players: Sequence[Player], data: Data) -> None:
         """Begin a stage, or go on inside it."""
         if self.found is not None and index == self.stage:
-            _unpack(players, self.found)
+            unpack(players, self.found)
             if self._data is not None:
                 data.restore(self._data)
         else:
@@ -133,43 +154,54 @@ class Session:
             return
         states = self.ranks.gather(torch.get_rng_state())
         try:
-            if self.ranks.main:
+            if self.divides or self.ranks.main:
                 self._write(players, data, states, ending)
         finally:
-            self.ranks.wait()
+            if not self.divides:  # else they have told each other how it went
+                self.ranks.wait()
 
     def _write(self, players: Sequence[Player], data: Data, states: Sequence[Tensor], ending: bool) -> None:
         assert self.run is not None
         path = self.run / "checkpoints" / f"step-{self.step:07d}"
         try:
-            save_checkpoint(path, self._parts(players, states), self._meta(players, data))
+            self._save(path, self._parts(players, states), self._meta(players, data))
         except CheckpointError as e:
             last = checkpoints(self.run)
             line = f"{e}; the newest is {last[-1].name if last else 'none'}"
             if ending:
                 raise CheckpointError(f"{line}. Free space and resume from there") from e
-            self.notes.append(line)
-            warnings.warn(f"{line}. Training goes on; free space", CheckpointWarning, stacklevel=2)
+            self._warn(line)
             return
-        for old in checkpoints(self.run)[: -self.engine.keep]:
+        for old in checkpoints(self.run)[: -self.engine.keep] if self.ranks.main else ():
             remove(old)
-        if self.engine.on_save is not None or self.engine.callbacks:
+        callbacks = self.engine.callbacks if self.ranks.main else ()
+        if self.engine.on_save is not None or callbacks:
             with self.ema.swapped(), _evaluating(self.model):
                 if self.engine.on_save is not None:
                     self.engine.on_save(self.step)
-                for callback in self.engine.callbacks:
+                for callback in callbacks:
                     callback.on_save(self.step)
+
+    def _save(self, path: Path, parts: Mapping[str, Mapping[str, Tensor]], meta: Mapping[str, Any]) -> None:
+        if self.divides:
+            save_together(path, parts, meta, self.ranks)
+        else:
+            save_checkpoint(path, parts, meta)
+
+    def _warn(self, line: str) -> None:
+        self.notes.append(line)
+        if self.ranks.main:
+            warnings.warn(f"{line}. Training goes on; free space", CheckpointWarning, stacklevel=3)
 
     def snapshot(self) -> None:
         """Store the power-function averages; a full disk costs the snapshot, not the run."""
         assert self.tracker is not None
-        if not self.ranks.main:
+        if not (self.divides or self.ranks.main):
             return
         try:
-            self.tracker.store(self.step, self.seen)
+            self.tracker.store(self.step, self.seen, self._save)
         except CheckpointError as e:
-            self.notes.append(str(e))
-            warnings.warn(f"{e}. Training goes on; free space", CheckpointWarning, stacklevel=2)
+            self._warn(str(e))
 
     def record(self) -> None:
         """Write the means since the last record."""
@@ -201,7 +233,7 @@ class Session:
         return {
             "model": self.model.state_dict(),
             "ema": self.ema.state(),
-            "optimizer": _pack(players),
+            "optimizer": pack(players),
             "random": random,
             **{name: average.state() for name, average in averages.items()},
         }
@@ -239,32 +271,6 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train()
-
-
-def _pack(players: Sequence[Player]) -> dict[str, Tensor]:
-    """Optimiser states as named tensors; what is not a tensor goes into the meta data."""
-    return {
-        f"{i}.{p}.{name}": torch.as_tensor(value)
-        for i, player in enumerate(players)
-        for p, entries in player.optimizer.state_dict()["state"].items()
-        for name, value in entries.items()
-    }
-
-
-def _unpack(players: Sequence[Player], found: Checkpoint) -> None:
-    groups = found.meta["optimizer"]
-    if len(groups) != len(players):
-        raise CheckpointError(f"the checkpoint holds {len(groups)} optimisers, this stage has {len(players)}")
-    for i, player in enumerate(players):
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in found.parts["optimizer"].items():
-            which, p, name = key.split(".", 2)
-            if int(which) == i:
-                state.setdefault(int(p), {})[name] = value
-        player.optimizer.load_state_dict({"state": state, "param_groups": groups[i]})
-        scale = found.meta.get("scaler", [{}] * len(players))[i]
-        if scale and player.scaler.is_enabled():
-            player.scaler.load_state_dict(scale)
 
 
 def last_good(run: Path | None) -> str:

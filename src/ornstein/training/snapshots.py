@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -10,10 +10,11 @@ from typing import Any, final
 from torch import Tensor, nn
 
 from ornstein.core.errors import UsageError
-from ornstein.training.checkpoint import remove, save_checkpoint
+from ornstein.training.checkpoint import remove
 from ornstein.training.ema import PowerEMA, gamma_of
 
 FOLDER = "snapshots"
+Save = Callable[[Path, Mapping[str, Mapping[str, Tensor]], Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Tracker:
         """Whether a snapshot is to be stored after this step."""
         return step != self.last and (ending or step % self.spec.every == 0)
 
-    def store(self, step: int, seen: int) -> None:
-        """Write the averages, and all of the model's state that is not averaged."""
+    def store(self, step: int, seen: int, save: Save) -> None:
+        """Write the averages, and all of the model's state that is not averaged, by a function that writes a checkpoint."""
         self.last = step
         if self.run is None:
             return
@@ -61,7 +62,7 @@ class Tracker:
         parts: dict[str, Mapping[str, Tensor]] = {name: a.state() for name, a in self.averages.items()}
         parts["rest"] = {n: v for n, v in self.model.state_dict().items() if n not in averaged}
         about = {"step": step, "seen": seen, "stds": list(self.spec.stds)}
-        save_checkpoint(self.run / FOLDER / f"step-{step:07d}", parts, {**self.meta, "snapshot": about})
+        save(self.run / FOLDER / f"step-{step:07d}", parts, {**self.meta, "snapshot": about})
 
     def forget_after(self, step: int) -> None:
         """Remove snapshots of a future that a resumed run has not reached: it stores its own there."""

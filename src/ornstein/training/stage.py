@@ -23,7 +23,10 @@ class Data(Protocol):
 
 @dataclass
 class Update:
-    """One player's step on each batch: its loss reaches only its own parameters."""
+    """One player's step on each batch: its loss reaches only its own parameters.
+
+    Without parameters nothing moves: the objective looks at the batch and keeps what it finds in buffers of its own.
+    """
 
     objective: Objective
     params: list[nn.Parameter]

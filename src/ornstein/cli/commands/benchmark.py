@@ -133,7 +133,7 @@ def _one(
 
     given: Any = open_pictures(what) if system is None else None
     measured: Any = given if system is None else system
-    channels, size, _ = measured.shape
+    channels, size, _ = given.shape if system is None else system.data_shape
     against: Against = open_against(args, names, size, channels)
     comparable = require_classifier(names, against.extractor, measured.classes, against.name)
     metrics = [*names, "label_agreement"] if comparable and "label_agreement" not in names else names

@@ -48,7 +48,10 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "fetch":
         if args.what in SOURCES:
             say(f"{args.what}: {SOURCES[args.what].about}")
-        path = fetch(args.what, args.path)
+        from ornstein.cli.fetching import fetching
+
+        with fetching(args.what):
+            path = fetch(args.what, args.path)
         licence = SOURCES[args.what].licence
         emit(
             args,

@@ -126,7 +126,7 @@ def _measure(args: argparse.Namespace, names: list[str], work: Path) -> tuple[An
     system = open_system(args.what)
     given: Any = open_pictures(args.what) if system is None else None
     measured: Any = given if system is None else system
-    channels, size, _ = measured.shape
+    channels, size, _ = given.shape if system is None else system.data_shape
     against = open_against(args, names, size, channels)
     if against.images is not None and names == list(DEFAULT):
         few = min(args.n, len(against.images), len(given) if system is None else args.n)

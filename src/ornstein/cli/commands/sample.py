@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 8 --label sneaker --guidance 2 -o sneakers
   ornstein sample runs/mine -n 16 --sampler "DPM++ 2M Karras" --steps 20 -o grid.png
   ornstein sample fashion-mnist -n 8 --guidance 2 --guidance-method apg -o clear
+  torchrun --nproc-per-node 2 -m ornstein sample runs/mine -n 64 -o out
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat playing with a ball" --steps 50 -n 4
 """
 
@@ -66,9 +67,13 @@ def check(args: argparse.Namespace) -> None:
         raise UsageError(f"--seed must lie in 0 .. {LARGEST_SEED - args.n}, got {args.seed}")
 
 
-def draw(args: argparse.Namespace, system: Any, conditions: dict[str, Any]) -> tuple[Any, float]:
-    """``args.n`` samples, with a progress bar; and how often the network was evaluated for each."""
+def draw(args: argparse.Namespace, system: Any, given: dict[str, Any], ranks: Any) -> tuple[Any, float]:
+    """``args.n`` samples, with a progress bar; and how often the network was evaluated for each.
+
+    Under torchrun the processes share them, and all but one get None.
+    """
     from ornstein.cli.device import require_device
+    from ornstein.recipes.together import gathered, shares
 
     system.to(require_device(args.device))
     if args.fast:
@@ -78,52 +83,62 @@ def draw(args: argparse.Namespace, system: Any, conditions: dict[str, Any]) -> t
         from ornstein.interop.load import load
 
         weak = load(args.weak).to(require_device(args.device))
-    batches = -(-args.n // args.batch)
+    mine = shares(args.n, args.batch, ranks)
     done, rows = 0, 0
 
     def count(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal rows
         rows += len(inputs[0])
 
-    with Progress(f"sampling {args.n}") as bar:
+    with Progress(f"sampling {args.n}", shown=ranks.main) as bar:
 
         def on_step(step: Any) -> None:
             nonlocal done
             done += 1
-            bar.update(done / (batches * step.total), f"step {step.index + 1}/{step.total}")
+            bar.update(done / (len(mine) * step.total), f"step {step.index + 1}/{step.total}")
 
         # Counted, not computed: guidance doubles the rows, and Heun's last step takes one evaluation, not two.
         hook = getattr(system.denoiser, "network", system.denoiser).register_forward_hook(count)
         try:
-            samples = system.sample(
-                args.n,
-                steps=args.steps,
-                seed=args.seed,
-                sampler=args.sampler,
-                grid=args.grid,
-                guidance=args.guidance,
-                guidance_method=args.guidance_method,
-                weak=weak,
-                batch=args.batch,
-                on_step=on_step,
-                **conditions,
-            )
+            parts = [
+                system.sample(
+                    len(part),
+                    steps=args.steps,
+                    seed=args.seed + part.start,
+                    sampler=args.sampler,
+                    grid=args.grid,
+                    guidance=args.guidance,
+                    guidance_method=args.guidance_method,
+                    weak=weak,
+                    batch=args.batch,
+                    on_step=on_step,
+                    **given,
+                )
+                for part in mine
+            ]
         finally:
             hook.remove()
+    samples, rows = gathered(parts, rows, ranks)
     return samples, 1.0 if system.one_shot else rows / args.n
 
 
 def run(args: argparse.Namespace) -> int:
     """Sample and write the files."""
     check(args)
+    from ornstein.cli.evaluating import processes
     from ornstein.interop.load import load
+    from ornstein.training.distributed import Ranks
 
     system = load(args.what)
     alone = args.out.suffix.lower() == ".png"
     require_folder(args.out.parent if alone else args.out)
     begin = time.monotonic()
     given = {k: getattr(args, k) for k in ("label", "prompt", "negative")}
-    samples, evaluations = draw(args, system, {k: v for k, v in given.items() if v is not None})
+    with processes():
+        ranks = Ranks.here()
+        samples, evaluations = draw(args, system, {k: v for k, v in given.items() if v is not None}, ranks)
+    if not ranks.main:  # one of those that torchrun started writes and prints
+        return 0
     seconds = time.monotonic() - begin
     if alone:
         paths = [samples.save_grid(args.out, zoom=2)]

@@ -21,6 +21,9 @@ EXAMPLES = """examples:
 """
 
 
+FLAGS = ("strict", "recompute", "compile", "sharded")
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     """Recipe, data, settings, budget, run folder."""
     parser.add_argument("recipe", help="see ornstein list")
@@ -59,6 +62,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--recompute", action="store_true", help="compute activations twice instead of keeping them, to save memory"
     )
     parser.add_argument("--compile", action="store_true", help="torch.compile the network's blocks")
+    parser.add_argument(
+        "--sharded",
+        action="store_true",
+        help="under torchrun: divide weights, averages and optimiser among the processes, for models that do not fit in one",
+    )
     parser.add_argument(
         "--snapshots", type=int, metavar="STEPS", help="store averages every so many steps, for ornstein ema afterwards"
     )
@@ -106,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
     out: Path = args.out or default_out(args.recipe, args.data)
     require_folder(out.parent)
     log = out / "log.txt"
-    with joined(args.device) as (ranks, device), Progress(f"training {args.recipe}", log=log) as bar:
+    with joined(args.device) as (ranks, device), Progress(f"training {args.recipe}", log=log, shown=ranks.main) as bar:
         system, result = house.train(
             args.recipe,
             data=args.data,
@@ -119,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
             accumulate=args.accumulate,
             recompute=args.recompute,
             compile=args.compile,
+            sharded=args.sharded,
             snapshots=args.snapshots,
             workers=args.workers,
             seed=args.seed,
@@ -127,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
             strict=args.strict,
             device=device,
             on_step=lambda p: bar.update(p.fraction, f"loss {p.loss:.3f}, {p.images_per_second:.0f} images/s"),
-            on_save=lambda system, step: strip(system, out / "samples" / f"step-{step:07d}.png"),
+            on_save=lambda system, step: strip(system, out / "samples" / f"step-{step:07d}.png", ranks.main),
         )
     stopped = result.reason not in ("steps", "minutes", "kimg")
     code = 128 + signal.Signals[result.reason].value if stopped else 0
@@ -179,13 +188,18 @@ def resume_command(args: argparse.Namespace, out: Path) -> str:
     for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1), ("workers", 0)):
         if getattr(args, name) != default:
             words += [f"--{name}", str(getattr(args, name))]
-    return shlex.join(words + [f"--{name}" for name in ("strict", "recompute", "compile") if getattr(args, name)])
+    return shlex.join(words + [f"--{name}" for name in FLAGS if getattr(args, name)])
 
 
-def strip(system: Any, path: Path) -> None:
-    """A row of samples with fixed seeds and few steps: how the model grows. A full disk costs the strip, not the run."""
+def strip(system: Any, path: Path, write: bool = True) -> None:
+    """A row of samples with fixed seeds and few steps: how the model grows. A full disk costs the strip, not the run.
+
+    Where the model is divided among processes all draw it, and one has ``write``.
+    """
     n = max(len(system.classes), 8) if len(system.classes) <= 16 else 16
     row = system.sample(n, seed=0, steps=10, sampler="dpmpp_2m")
+    if not write:
+        return
     try:
         row.save_grid(path, columns=n, zoom=2)
     except OSError as e:

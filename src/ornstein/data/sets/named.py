@@ -17,6 +17,7 @@ from ornstein.data.cache import cache_dir, written_aside
 from ornstein.data.dataset import Arrays, Images, Table
 from ornstein.data.sets.packages import Debian, Package
 from ornstein.data.store import is_store, open_store, write_parts
+from ornstein.data.watching import doing
 
 VERSION = 1
 """Goes up when a conversion gives something else."""
@@ -61,6 +62,7 @@ class Named:
             return target
         with written_aside(target) as aside:
             origin = self._packages(aside / "package", path)
+            doing("converting", aside)
             try:
                 tables = self.convert(origin)
             except FileNotFoundError as error:
@@ -77,6 +79,7 @@ class Named:
                 )
             for split, table in tables.items():
                 (aside / split).mkdir()
+                doing(f"storing and checking {split}", aside)
                 named = replace(table, name=self.name, source=self.origin, licence=self.licence)
                 write_parts(named, aside / split)
                 self._check(split, named)

@@ -1,4 +1,4 @@
-"""A small convolutional classifier: features and labels for grey 28 x 28 pictures, independent of any generator."""
+"""A small convolutional classifier: features and labels for small pictures, independent of any generator."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SIZE = 28
 class Classifier(nn.Module):
     """Three stages of residual 3 x 3 convolutions, then ``features`` numbers and ``classes`` logits.
 
-    ``forward``: ``[B, 1, 28, 28]`` in [-1, 1] -> (features ``[B, D]``, logits ``[B, K]``).
+    ``forward``: ``[B, C, H, W]`` in [-1, 1] -> (features ``[B, D]``, logits ``[B, K]``).
     """
 
-    def __init__(self, classes: int = 10, width: int = 32, features: int = 128):
+    def __init__(self, classes: int = 10, width: int = 32, features: int = 128, channels: int = 1):
         super().__init__()
         widths = (width, 2 * width, 4 * width)
-        self.stem = nn.Conv2d(1, widths[0], 3, padding=1, bias=False)
+        self.stem = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)
         self.stages = nn.ModuleList()
         before = widths[0]
         for w in widths:

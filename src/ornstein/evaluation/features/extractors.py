@@ -57,7 +57,7 @@ class Extractor(ABC):
 
 @final
 class ClassifierFeatures(Extractor):
-    """The penultimate layer of a bundled classifier (``fashion-mnist`` or ``digits``): grey, 28 x 28."""
+    """The penultimate layer of a bundled classifier: ``fashion-mnist`` and ``digits`` (grey, 28 x 28), ``emoji`` (32 x 32)."""
 
     def __init__(self, name: str):
         file = WEIGHTS / f"{name}.safetensors"
@@ -71,33 +71,42 @@ class ClassifierFeatures(Extractor):
                 f"{file.name} has hash {found[:12]}, expected {about['sha256'][:12]}: install ornstein anew"
             )
         self.name, self.hash, self.dims = f"{name} classifier", found, int(about["features"])
-        self.preprocessing = "border of up to 4 pixels cut, else antialiased bilinear to 28x28; [-1, 1]"
+        self.channels, self.size = int(about.get("channels", 1)), int(about.get("size", SIZE))
+        self.preprocessing = (
+            f"border of up to 4 pixels cut, else antialiased bilinear to {self.size}x{self.size}; [-1, 1]"
+        )
         self.classes = tuple(about["classes"])
         self.accuracy = float(about["test_accuracy"])
-        self._net = Classifier(len(self.classes), int(about["width"]), self.dims)
+        self._net = Classifier(len(self.classes), int(about["width"]), self.dims, self.channels)
         self._net.load_state_dict(
             {k: v.float() if v.is_floating_point() else v for k, v in load_bytes(content).items()}
         )
         self._net.eval()
 
+    @property
+    def network(self) -> Classifier:
+        """The classifier itself, in evaluation mode."""
+        return self._net
+
     @torch.no_grad()
     def batch(self, x: Tensor) -> Features:
-        if x.shape[1] != 1:
-            raise DataError(f"the {self.name} takes grey images, these have {x.shape[1]} channels")
+        if x.shape[1] != self.channels:
+            wanted = "grey" if self.channels == 1 else "colour"
+            raise DataError(f"the {self.name} takes {wanted} images, these have {x.shape[1]} channels")
         y = x.float() / 127.5 - 1
-        if y.shape[-2:] != (SIZE, SIZE):
-            y = _to_size(y)
+        if y.shape[-2:] != (self.size, self.size):
+            y = _to_size(y, self.size)
         features, logits = self._net(y.contiguous(memory_format=torch.channels_last))
         return Features(features, logits)
 
 
-def _to_size(x: Tensor) -> Tensor:
-    """To 28 x 28: a border of up to 4 pixels is cut (28 -> 32 is how such sets are padded), the rest is resized by area."""
+def _to_size(x: Tensor, size: int) -> Tensor:
+    """A border of up to 4 pixels is cut (28 -> 32 is how sets of digits are padded), the rest is resized by area."""
     h, w = x.shape[-2:]
-    if h == w and SIZE < h <= SIZE + 4 and (h - SIZE) % 2 == 0:
-        cut = (h - SIZE) // 2
+    if h == w and size < h <= size + 4 and (h - size) % 2 == 0:
+        cut = (h - size) // 2
         return x[..., cut:-cut, cut:-cut]
-    return F.interpolate(x, (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
+    return F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 @final
@@ -119,6 +128,7 @@ class PixelFeatures(Extractor):
 
 def extractor_for(data: str, channels: int) -> Extractor:
     """The bundled classifier that fits a named set, else pixels."""
-    if channels == 1 and (WEIGHTS / f"{data}.safetensors").is_file():
+    file = WEIGHTS / f"{data}.json"
+    if file.is_file() and json.loads(file.read_text()).get("channels", 1) == channels:
         return ClassifierFeatures(data)
     return PixelFeatures(channels)

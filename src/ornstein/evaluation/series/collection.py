@@ -27,8 +27,8 @@ class SeriesSettings:
     """of quantile_loss"""
     lags: int = 20
     """of autocorrelation, at most the length less one"""
-    epochs: int = 30
-    """of the networks of the discriminative and predictive scores"""
+    updates: int = 500
+    """training steps, of at most 128 series each, of the networks of the discriminative and predictive scores"""
     hidden: int = 16
     """units of those networks"""
     seed: int = 0

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from ornstein.core.errors import DataError
-from ornstein.evaluation.series.gru import fit, scaled, shuffled
+from ornstein.evaluation.series.gru import fit, shuffled, standardised
 
 LEAST = 20
 TEST_SHARE = 0.2
@@ -25,20 +25,20 @@ class Discriminative:
 
 
 def discriminative(
-    samples: Tensor, reference: Tensor, hidden: int = 16, epochs: int = 30, seed: int = 0
+    samples: Tensor, reference: Tensor, hidden: int = 16, updates: int = 500, seed: int = 0
 ) -> Discriminative:
     """Of sets ``[N, L, K]`` and ``[M, L, K]``: equally many of both, trained on four fifths, judged on the rest.
 
-    Numbers compare only for equal N, hidden and epochs: a larger network, or more data, tells more apart.
+    Numbers compare only for equal N, hidden and updates: a larger network, or more data, tells more apart.
     """
     n = min(len(samples), len(reference))
     if n < LEAST:
         raise DataError(f"the discriminative score needs at least {LEAST} series of both, got {n}")
-    a, b = scaled(samples[shuffled(len(samples), seed)[:n]], reference[shuffled(len(reference), seed + 1)[:n]])
+    a, b = (x[shuffled(len(x), seed + i)[:n]] for i, x in enumerate(standardised(samples, reference)))
     test = max(round(TEST_SHARE * n), 1)
     x, held_out = torch.cat([a[test:], b[test:]]), torch.cat([a[:test], b[:test]])
     y = (torch.arange(len(x)) >= n - test).float()
-    network = fit(x, y, lambda out, y: binary_cross_entropy_with_logits(out[:, -1, 0], y), 1, hidden, epochs, seed)
+    network = fit(x, y, lambda out, y: binary_cross_entropy_with_logits(out[:, -1, 0], y), 1, hidden, updates, seed)
     with torch.no_grad():
         said = network(held_out)[:, -1, 0] > 0
     accuracy = float((said == (torch.arange(2 * test) >= test)).double().mean())

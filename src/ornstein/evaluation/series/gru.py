@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 BATCH = 128
-RATE = 5e-3
+RATE = 1e-2
 
 
 class GRU(nn.Module):
@@ -26,7 +26,7 @@ class GRU(nn.Module):
 
 
 def fit(
-    x: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor], outputs: int, hidden: int, epochs: int, seed: int
+    x: Tensor, y: Tensor, loss: Callable[[Tensor, Tensor], Tensor], outputs: int, hidden: int, updates: int, seed: int
 ) -> GRU:
     """A network trained on ``x [N, L, K]`` and ``y [N, ...]`` with Adam; ``loss(outputs, y)``. The seed decides everything.
 
@@ -36,12 +36,12 @@ def fit(
         torch.manual_seed(seed)
         network = GRU(x.shape[2], hidden, outputs)
         optimiser = torch.optim.Adam(network.parameters(), RATE)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
-        for _ in range(epochs):
-            for part in torch.randperm(len(x)).split(BATCH):
-                optimiser.zero_grad()
-                loss(network(x[part]), y[part]).backward()
-                optimiser.step()
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, updates)
+        for _ in range(updates):
+            part = torch.randperm(len(x))[:BATCH]
+            optimiser.zero_grad()
+            loss(network(x[part]), y[part]).backward()
+            optimiser.step()
             schedule.step()
     return network.eval()
 
@@ -51,6 +51,13 @@ def scaled(samples: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     low, high = reference.amin((0, 1)), reference.amax((0, 1))
     span = torch.where(high > low, high - low, torch.ones_like(high))
     return ((samples - low) / span).float(), ((reference - low) / span).float()
+
+
+def standardised(samples: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """Both ``[N, L, K]`` in float32, so that each channel of the reference has mean 0 and standard deviation 1."""
+    mean, std = reference.mean((0, 1)), reference.std((0, 1))
+    std = torch.where(std > 0, std, torch.ones_like(std))
+    return ((samples - mean) / std).float(), ((reference - mean) / std).float()
 
 
 def shuffled(count: int, seed: int) -> Tensor:

@@ -24,7 +24,7 @@ class Predictive:
     real_error: float
 
 
-def predictive(samples: Tensor, reference: Tensor, hidden: int = 16, epochs: int = 30, seed: int = 0) -> Predictive:
+def predictive(samples: Tensor, reference: Tensor, hidden: int = 16, updates: int = 500, seed: int = 0) -> Predictive:
     """Of sets ``[N, L, K]`` and ``[M, L, K]``. A random half of the reference is held out to be measured on; the other half,
     and as many samples, train the two networks, so that ``real`` is what perfect samples would reach.
 
@@ -41,7 +41,7 @@ def predictive(samples: Tensor, reference: Tensor, hidden: int = 16, epochs: int
     test = b[order[half:]]
     errors = []
     for x in (a, b[order[:half]]):
-        network = fit(x[:, :-1], x[:, 1:], lambda out, y: (out - y).abs().mean(), x.shape[2], hidden, epochs, seed)
+        network = fit(x[:, :-1], x[:, 1:], lambda out, y: (out - y).abs().mean(), x.shape[2], hidden, updates, seed)
         with torch.no_grad():
             errors.append((network(test[:, :-1]) - test[:, 1:]).abs().double().mean((1, 2)))
     means = [float(e.mean()) for e in errors]

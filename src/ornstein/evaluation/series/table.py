@@ -111,14 +111,14 @@ def _cross(x: Inputs) -> dict[str, float]:
 
 def _discriminative(x: Inputs) -> dict[str, float]:
     s = _settings(x)
-    found = discriminative(x.samples.single, x.reference.single, s.hidden, s.epochs, s.seed)
+    found = discriminative(x.samples.single, x.reference.single, s.hidden, s.updates, s.seed)
     x.errors["discriminative"] = found.error
     return {"discriminative": found.score}
 
 
 def _predictive(x: Inputs) -> dict[str, float]:
     s = _settings(x)
-    found = predictive(x.samples.single, x.reference.single, s.hidden, s.epochs, s.seed)
+    found = predictive(x.samples.single, x.reference.single, s.hidden, s.updates, s.seed)
     x.errors.update(predictive=found.error, predictive_real=found.real_error)
     return {"predictive": found.score, "predictive_real": found.real}
 
@@ -131,7 +131,7 @@ def _sum_row(name: str, about: str, score: CellScore) -> Measure[Series]:
     return Measure(name, about, {name: _LOWER}, partial(_of_sums, name, score), _PAIRS)
 
 
-_NETWORK = ("hidden", "epochs", "seed")
+_NETWORK = ("hidden", "updates", "seed")
 
 METRICS = table_of(
     (

@@ -96,7 +96,8 @@ def _predict(train: Table, test: Table, target: str, reference: Table, seed: int
     names = [name for name in train.columns if name != target]
     x, held_out = (np.stack([_codes(t, n, reference) for n in names], 1) for t in (train, test))
     options: dict[str, Any] = {
-        "categorical_features": [name in reference.categories for name in names], "random_state": seed, "early_stopping": False
+        "categorical_features": [name in reference.categories for name in names], "random_state": seed, "early_stopping": False,
+        "min_samples_leaf": max(1, min(20, len(y) // 20)),  # with the default of 20, fewer than 40 rows are never divided
     }  # fmt: skip
     model = HistGradientBoostingRegressor if y.dtype.kind == "f" else HistGradientBoostingClassifier
     return np.asarray(model(**options).fit(x, y).predict(held_out))

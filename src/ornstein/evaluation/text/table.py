@@ -191,7 +191,7 @@ def _mauve(embed: Embed, name: str, x: Inputs) -> dict[str, float]:
         vectors = embed(mine.flat), embed(x.every_pair.flat)
         a, b, k = common_clusters(*vectors, clusters=s.clusters, seed=s.seed)
         x.kept[f"{name} reference"] = b, k
-        return a.reshape(len(mine), -1)
+        return a.reshape(len(mine), mine.candidates)
 
     places = x.column(name, make).flatten()
     theirs, k = x.kept[f"{name} reference"]
@@ -213,7 +213,7 @@ def causal_perplexity(
 
     def compute(x: Inputs) -> dict[str, float]:
         def of(texts: Texts) -> Tensor:
-            return torch.stack([causal_log_probs(model, encode, several).sum(0) for several in texts.texts])
+            return causal_log_probs(model, encode, texts.flat).reshape(len(texts), texts.candidates, 2).sum(1)
 
         split = _split(x)
         return {

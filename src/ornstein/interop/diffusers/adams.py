@@ -26,8 +26,8 @@ class AdamsStep(DenoisingSampler):
     r"""x_s = keep x_t + sum_i b_i m_i + noise z, corrected with the same z once m at s is known. Xue et al. 2023, 2309.05019.
 
     m is x_0 (``data``), or eps with the weight e^{-lambda}, which is diffusers' own and no exact SDE step. tau is 1 for times in
-    ``between``; a step of no length ends where the former one is corrected to. ``orders[i]`` are the predictor's order in step i and that of the corrector after it. On x_0 two values use the
-    authors' O(h^3) variant of the integral.
+    ``between``; a step of no length ends where the former one is corrected to. ``orders[i]`` are the predictor's order in step i
+    and that of the corrector after it. On x_0 two values use the authors' O(h^3) variant of the integral.
     """
 
     needs = GaussianProcess

@@ -13,6 +13,7 @@ from ornstein.networks.layers.attention import attend, check_head
 from ornstein.networks.layers.conditioning import Text
 from ornstein.networks.layers.norm import GroupNorm
 from ornstein.networks.layers.resample import Filter, Resample
+from ornstein.networks.layers.spatial_transformer import SpatialTransformer
 
 Modulation = Literal["shift", "scale_shift"]
 
@@ -86,6 +87,7 @@ class Block(nn.Module, Perturbable):
         project: a 1 x 1 convolution on the skip path also where only the size changes.
         modulation: the embedding is added before the norm ("shift") or gives scale and shift after it ("scale_shift").
         scale: of both sums: 1, or 1/sqrt(2) to keep the variance.
+        transformer: a :class:`SpatialTransformer` in place of the two attentions (Rombach et al. 2022).
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Block(nn.Module, Perturbable):
         attention: bool = False,
         head: int = 64,
         text: int = 0,
+        transformer: bool = False,
     ):
         super().__init__()
         self.modulation, self.scale, self.dropout = modulation, scale, dropout
@@ -114,8 +117,9 @@ class Block(nn.Module, Perturbable):
         self.conv1 = conv(outside, outside, 3, zero=True)
         needed = inside != outside or (project and self.resample is not None)
         self.skip = conv(inside, outside, 1) if needed else None
-        self.attention = SelfAttention(outside, head, scale) if attention else None
-        self.text = CrossAttention(outside, head, scale, text) if attention and text else None
+        self.attention = SelfAttention(outside, head, scale) if attention and not transformer else None
+        self.text = CrossAttention(outside, head, scale, text) if attention and text and not transformer else None
+        self.transformer = SpatialTransformer(outside, head or outside, text) if attention and transformer else None
 
     @property
     def perturbations(self) -> tuple[Perturbation, ...]:
@@ -145,7 +149,7 @@ class Block(nn.Module, Perturbable):
             y = self.attention(y)
         if self.text is not None and text is not None:
             y = self.text(y, text)
-        return y
+        return y if self.transformer is None else self.transformer(y, text)
 
 
 @final

@@ -8,6 +8,7 @@ r"""What a network may be told, declared by a tuple and shared by all networks.
 kind                enters the network as                               a missing row is
 ==================  ==================================================  =======================
 class, vector       a vector added to the embedding of the noise level  a learned vector
+plain vector        the same, through a linear map                      nothing
 text                a sequence for attention, padding masked            one learned token
 image               channels next to x, resized to its size             a learned colour
 ==================  ==================================================  =======================
@@ -156,10 +157,15 @@ class Conditioning(nn.Module):
             nn.init.normal_(table.weight, std=0.02)
         self.embedding = nn.ModuleDict(tables)
         self.vector = nn.ModuleDict(
-            {c.name: nn.Sequential(nn.Linear(c.width, width), nn.SiLU(), nn.Linear(width, width)) for c in self.vectors}
+            {
+                c.name: nn.Linear(c.width, width, bias=False)
+                if c.plain
+                else nn.Sequential(nn.Linear(c.width, width), nn.SiLU(), nn.Linear(width, width))
+                for c in self.vectors
+            }
         )
         self.token = nn.ModuleDict({c.name: nn.Linear(c.width, text_width) for c in self.texts})
-        null = {v.name: v.width for v in self.vectors}
+        null = {v.name: v.width for v in self.vectors if not v.plain}
         null |= {t.name: t.width for t in self.texts} | {i.name: i.channels for i in self.images}
         self.null = nn.ParameterDict({name: nn.Parameter(torch.zeros(n)) for name, n in null.items()})
 
@@ -174,7 +180,8 @@ class Conditioning(nn.Module):
             label = read_class(c, cond, emb)
             emb = emb + self.embedding[c.name](torch.where(label < 0, c.classes, label))
         for v in self.vectors:
-            emb = emb + self.vector[v.name](read_vector(v, cond, self.null[v.name], emb))
+            null = torch.zeros(v.width, device=emb.device) if v.plain else self.null[v.name]
+            emb = emb + self.vector[v.name](read_vector(v, cond, null, emb))
         return emb
 
     def text(self, cond: Cond, like: Tensor) -> Text | None:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ornstein.core.perturb import Perturbable, Perturbation
+from ornstein.core.shards import RowWise
 from ornstein.networks.layers.attention import attend, check_head
 from ornstein.networks.layers.conditioning import Text
 
@@ -47,13 +48,16 @@ def pixel_norm(x: Tensor) -> Tensor:
     return F.rms_norm(x.permute(0, 2, 3, 1), (x.shape[1],), eps=1e-4).permute(0, 3, 1, 2)
 
 
-class MPWeight(nn.Module):
+class MPWeight(nn.Module, RowWise):
     """A learned weight of unit-magnitude rows: forced back to the sphere when training has moved it; eqs. 47 and 66."""
 
     def __init__(self, *shape: int):
         super().__init__()
         self.weight = nn.Parameter(normalize_rows(torch.randn(shape)))
         self._normalized = -1
+
+    def project(self, rows: Tensor) -> Tensor:
+        return normalize_rows(rows)
 
     def scaled(self, gain: Tensor | float = 1.0) -> Tensor:
         """The effective weight: unit rows times gain / sqrt(fan in), so that each row has the norm ``gain``."""
@@ -62,11 +66,12 @@ class MPWeight(nn.Module):
         # weights that the forward pass saw.
         if (
             self.training
+            and not self.kept
             and torch.is_grad_enabled()
             and (torch.compiler.is_compiling() or w._version != self._normalized)
         ):
             with torch.no_grad():
-                w.copy_(normalize_rows(w))
+                w.copy_(self.project(w))
             self._normalized = w._version
         norms = (
             torch.as_tensor(gain, dtype=w.dtype, device=w.device).expand(w.shape[0]).reshape(-1, *[1] * (w.ndim - 1))

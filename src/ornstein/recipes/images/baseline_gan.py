@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ornstein.codecs.generator import Generator
+from ornstein.core.errors import UsageError
 from ornstein.networks.convolutional import ConvDecoder, ConvEncoder, small_normal
 from ornstein.objectives.adversarial import Criticising, Generating, Rule
 from ornstein.objectives.followers import Counter
@@ -36,6 +37,11 @@ class BaselineGAN(OneShotConfig):
     lr: float = 2e-4
     warmup: int = 0
     clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.latents < 1:
+            raise UsageError(f"latents must be at least 1, got {self.latents}")
 
     def optimizer(self) -> OptimizerSpec:
         """Adam (0.5, 0.999), as Radford et al. 2015."""

@@ -11,6 +11,7 @@ from torch import nn
 
 from ornstein.core.errors import UsageError
 from ornstein.core.loss import Objective
+from ornstein.data.augment import EDM_WIDTH
 from ornstein.networks import presets
 from ornstein.networks.layers.conditioning import ClassCondition, Condition, VectorCondition
 from ornstein.networks.mp_unet import MPUNet
@@ -86,6 +87,8 @@ class NetworkConfig(ImageConfig):
     """residual blocks per resolution"""
     attention: tuple[int, ...] = ()
     """indices of ``widths`` that get attention; the coarsest has one in its middle always"""
+    augment: float = 0.0
+    """probability of each of EDM's augmentations; the network is told what was done, and samples show none of it"""
     patch: int = 2
     """pixels are gathered in patch x patch blocks before the network"""
     dropout: float = 0.0
@@ -94,6 +97,11 @@ class NetworkConfig(ImageConfig):
     decay: Decay = "inverse_sqrt"
     decay_steps: int = 2000
     warmup: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.augment <= 1:
+            raise UsageError(f"augment, a probability, must lie in [0, 1], got {self.augment}")
 
     def network(
         self,
@@ -113,6 +121,8 @@ class NetworkConfig(ImageConfig):
             conditions += (ClassCondition("label", len(self.classes)),)
         if self.caption_width:
             conditions += (VectorCondition("caption", self.caption_width),)
+        if self.augment:
+            conditions += (VectorCondition("augment", EDM_WIDTH, plain=True),)
         conditions += further
         if self.architecture != "mp_unet":
             return getattr(presets, self.architecture)(

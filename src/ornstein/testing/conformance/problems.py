@@ -9,6 +9,7 @@ from ornstein.core.errors import CapabilityError
 from ornstein.processes.base import Affine, GaussianProcess, Process
 from ornstein.processes.categorical import CategoricalProcess
 from ornstein.processes.cld import CLD
+from ornstein.processes.first_hitting import FirstHittingBits, FirstHittingSphere
 from ornstein.processes.linear import LinearProcess
 from ornstein.processes.torus import Torus
 from ornstein.samplers.base import DenoisingSampler
@@ -55,6 +56,11 @@ def problem_on(process: Process) -> Problem:
     if isinstance(process, LinearProcess):
         modes = torch.stack([torch.full((2 * process.parts,), v, dtype=torch.float64) for v in (0.9, -0.6)])
         return exact.coupled(process, [0.4, 0.6], process.seen(modes), start_of(process, 0.0625))
+    if isinstance(process, FirstHittingBits):
+        return exact.bits(process, torch.tensor([0.4, 0.1, 0.2, 0.3]))
+    if isinstance(process, FirstHittingSphere):
+        points = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.6, 0.8], [-0.6, -0.8, 0.0]])
+        return exact.sphere(process, torch.tensor([0.5, 0.3, 0.2]), points)
     if isinstance(process, Torus):
         return exact.wrapped_normal(process, torch.tensor([0.86, -2.9]), torch.tensor([0.4, 0.7]))
     raise CapabilityError(f"there is no exact problem for {type(process).__name__}; check its samplers on your own")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ornstein.core.distributions import Categorical, Gaussian
+from ornstein.core.distributions import Categorical, Dirac, Gaussian
 from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Rng
 from ornstein.core.shapes import expand
@@ -66,6 +66,10 @@ def check_prior_end(process: Process, x_0: Tensor) -> None:
         x.is_floating_point() == x_0.is_floating_point(),
         f"{name(process)}: the prior draws {x.dtype}, the data are {x_0.dtype}",
     )
+    if isinstance(prior, Dirac):  # a starting point
+        start = process.marginal(x_0, t).sample(Rng(range(len(x_0))))
+        close(start, x, f"{name(process)}: x_t at t_max and the prior", rtol=0, atol=1e-5)
+        return
     if isinstance(process, Affine):
         ratio = process.alpha(t) / process.sigma(t)
         require(

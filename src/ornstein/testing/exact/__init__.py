@@ -12,8 +12,13 @@ torch.Size([4, 2])
 
 from ornstein.testing.exact.categorical import CategoricalProblem as CategoricalProblem
 from ornstein.testing.exact.categorical import categorical as categorical
+from ornstein.testing.exact.conditioned import conditioned as conditioned
 from ornstein.testing.exact.gaussian import GaussianProblem as GaussianProblem
 from ornstein.testing.exact.gaussian import gaussian as gaussian
+from ornstein.testing.exact.hitting import BitsProblem as BitsProblem
+from ornstein.testing.exact.hitting import SphereProblem as SphereProblem
+from ornstein.testing.exact.hitting import bits as bits
+from ornstein.testing.exact.hitting import sphere as sphere
 from ornstein.testing.exact.linear import CoupledProblem as CoupledProblem
 from ornstein.testing.exact.linear import coupled as coupled
 from ornstein.testing.exact.mixture import MixtureProblem as MixtureProblem

@@ -1,0 +1,115 @@
+"""``ornstein edit``: restore and change pictures with a model of pictures."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ornstein.cli.output import Progress, emit, require_folder
+from ornstein.core.errors import UsageError, unknown
+
+EXAMPLES = """examples:
+  ornstein edit fashion-mnist --task inpaint --image shoe.png --box 8,8,12,12 -n 4 -o filled
+  ornstein edit fashion-mnist --task superres --image small/ --scale 4 -o large
+  ornstein edit fashion-mnist --task deblur --image blurred.png --blur 1.5 --noise 0.02
+  ornstein edit fashion-mnist --task strokes --image drawing.png --strength 0.6 --label dress
+  ornstein edit fashion-mnist --task translate --image shirt.png --from-label shirt --label dress
+  ornstein edit fashion-mnist --task interpolate --image a.png --to b.png -n 8
+"""
+
+TASKS = (
+    "inpaint", "superres", "colorize", "deblur", "denoise", "uncrop", "compress", "strokes", "interpolate", "translate",
+)  # fmt: skip
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """What with, what to do, on which pictures."""
+    parser.add_argument("what", help="a bundled model, a run or a checkpoint: see ornstein list")
+    parser.add_argument("--task", required=True, help=", ".join(TASKS))
+    parser.add_argument("--image", type=Path, required=True, help="a picture, or a folder of them")
+    parser.add_argument("--to", type=Path, help="interpolate: the other picture")
+    parser.add_argument("--mask", type=Path, help="inpaint: a picture, white where to fill in")
+    parser.add_argument(
+        "--box", help="x,y,w,h in the model's pixels: inpaint fills it in, uncrop puts the picture there"
+    )
+    parser.add_argument("--scale", type=int, default=4, help="superres: how much smaller the picture is (default 4)")
+    parser.add_argument("--blur", type=float, default=1.0, help="deblur: standard deviation in pixels (default 1)")
+    parser.add_argument("--quality", type=int, default=20, help="compress: quality of the JPEG (default 20)")
+    parser.add_argument("--noise", type=float, help="standard deviation of the picture's noise, on [-1, 1] (default 0)")
+    parser.add_argument(
+        "--method", default="auto", help="a restoration method: " + "auto, ddrm, ddnm, repaint, pigdm, ..."
+    )
+    parser.add_argument("--strength", type=float, help="where to start: near 0 little changes, 1 is from noise")
+    parser.add_argument("--label", help="a class name or number (default: none)")
+    parser.add_argument("--from-label", help="translate: what the picture shows")
+    parser.add_argument("-n", type=int, default=1, help="results for each picture (default 1)")
+    parser.add_argument("--steps", type=int, help="default: the method's")
+    parser.add_argument(
+        "--guidance", type=float, help="guidance scale (default: the recipe's if a label is given, else 1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="result i has seed + i (default 0)")
+    parser.add_argument(
+        "--batch", type=int, default=32, help="how many are drawn at once; changes no result (default 32)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
+    parser.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Edit, and write the results with a grid: what was given, then its results."""
+    if args.task not in TASKS:
+        raise unknown("task", args.task, TASKS)
+    for name in ("n", "steps", "batch"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UsageError(f"{'-n' if name == 'n' else '--' + name} must be at least 1, got {value}")
+    if args.strength is not None and not 0 < args.strength <= 1:
+        raise UsageError(f"--strength lies in 0 .. 1 (above 0), got {args.strength:g}")
+    if args.noise is not None and args.noise < 0:
+        raise UsageError(f"--noise is a standard deviation, 0 or more, got {args.noise:g}")
+    require_folder(args.out)
+    from ornstein.cli.device import require_device
+    from ornstein.cli.editing import edit
+    from ornstein.interop.load import load
+
+    system = load(args.what).to(require_device(args.device))
+    begin = time.monotonic()
+    with Progress(f"{args.task} with {args.what}") as bar:
+        samples, shown = edit(args, system, _told(bar.update))
+    seconds = time.monotonic() - begin
+    from ornstein.codecs.base import to_bytes
+    from ornstein.recipes.samples import image_grid, png_info
+
+    paths = samples.save(args.out)
+    image_grid(to_bytes(shown), columns=_columns(args, len(shown)), zoom=2).save(
+        args.out / "grid.png", pnginfo=png_info(samples.provenance | {"seeds": [samples.seeds[0], samples.seeds[-1]]})
+    )
+    about = {
+        "files": [str(p) for p in paths],
+        "grid": str(args.out / "grid.png"),
+        "seconds": round(seconds, 3),
+        **samples.provenance,
+        "seeds": samples.seeds,
+    }
+    how = samples.provenance.get("restoration") or samples.provenance.get("edit")
+    emit(
+        args,
+        about,
+        f"{len(samples)} results by {how}, {seconds:.1f} s\n{args.out}: {len(paths)} files\n{args.out / 'grid.png'}",
+    )
+    return 0
+
+
+def _columns(args: argparse.Namespace, shown: int) -> int:
+    """A row for each picture: what was given, and its results."""
+    return shown if args.task == "interpolate" else args.n + 1
+
+
+def _told(update: Callable[[float, str], None]) -> Callable[[Any], None]:
+    def on_step(step: Any) -> None:
+        update((step.index + 1) / step.total, f"step {step.index + 1}/{step.total}")
+
+    return on_step

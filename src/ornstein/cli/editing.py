@@ -1,0 +1,178 @@
+"""Pictures and options of the command line, made into measurements and guides."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ornstein.cli.output import say
+from ornstein.core.errors import DataError, UsageError
+from ornstein.measurements import JPEG, Direct, Grey, Mask, Measurement, bicubic, gaussian_blur
+from ornstein.recipes.edit import interpolate, sdedit, translate
+from ornstein.recipes.restore import restore
+from ornstein.recipes.samples import Samples
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) -> tuple[Samples, Tensor]:
+    """The results, and the rows of the picture that shows what was given beside them."""
+    files = pictures_at(args.image)
+    channels, height, width = system.data_shape
+    label = {} if args.label is None else {"label": args.label}
+    common = {"seed": args.seed, "guidance": args.guidance, "batch": args.batch, "on_step": on_step}
+    if args.task in ("strokes", "interpolate", "translate"):
+        given = torch.stack([read(f, channels, (width, height)) for f in files])
+        steps = args.steps or 50
+        if args.task == "strokes":
+            made = sdedit(system, given, strength=args.strength or 0.5, n=args.n, steps=steps, **common, **label)
+        elif args.task == "translate":
+            if args.label is None:
+                raise UsageError("--task translate needs --label: what the picture is to become")
+            made = translate(system, given, _from(args), args.label, steps=steps, **common)
+        else:
+            if args.to is None or len(files) != 1:
+                raise UsageError("--task interpolate goes from one --image to one picture given by --to")
+            ends = torch.cat([given, read(args.to, channels, (width, height))[None]])
+            made = interpolate(system, ends, n=max(args.n, 2), steps=steps, **common, **label)
+            return made, torch.cat([ends[:1], made.tensor, ends[1:]])
+        return made, beside(given, made.tensor)
+    measurement, shown = measured(args, files, system.data_shape)
+    made = restore(
+        system,
+        measurement,
+        n=args.n,
+        method=args.method,
+        steps=args.steps,
+        strength=args.strength or 1.0,
+        **common,
+        **label,
+    )
+    return made, beside(shown, made.tensor)
+
+
+def _from(args: argparse.Namespace) -> str | int:
+    """What the pictures show; without a word of it, nothing in particular."""
+    return -1 if args.from_label is None else args.from_label
+
+
+def beside(given: Tensor, made: Tensor) -> Tensor:
+    """Rows of one given picture and its results."""
+    results = made.unflatten(0, (len(given), -1))
+    return torch.cat([given[:, None], results], 1).flatten(0, 1)
+
+
+def measured(args: argparse.Namespace, files: list[Path], shape: tuple[int, ...]) -> tuple[Measurement, Tensor]:
+    """The measurement that the task makes of the files, and pictures of it in the model's size."""
+    channels, height, width = shape
+    noise = args.noise or 0.0
+    if args.task == "superres":
+        operator = bicubic(shape, args.scale)
+        small = (width // args.scale, height // args.scale)
+        y = torch.stack([read(f, channels, small) for f in files])
+        shown = y.repeat_interleave(args.scale, 2).repeat_interleave(args.scale, 3)
+        return Measurement(y, operator, noise), shown
+    if args.task == "uncrop":
+        left, top, w, h = box(args.box or f"{width // 4},{height // 4},{width // 2},{height // 2}", width, height)
+        known = torch.zeros(1, height, width)
+        known[:, top : top + h, left : left + w] = 1
+        canvas = torch.zeros(len(files), channels, height, width)
+        for i, f in enumerate(files):
+            canvas[i, :, top : top + h, left : left + w] = read(f, channels, (w, h))
+        return Measurement(canvas, Mask(known), noise), canvas
+    given = torch.stack([read(f, channels, (width, height)) for f in files])
+    if args.task == "inpaint":
+        known = hidden(args, width, height)
+        return Measurement(given * known, Mask(known), noise), given * known
+    if args.task == "colorize":
+        grey = Grey()
+        if channels != 3:
+            raise UsageError(f"--task colorize needs a model of colours; this one makes {channels} channel(s)")
+        y = grey(given)
+        return Measurement(y, grey, noise), y.expand_as(given)
+    if args.task == "deblur":
+        return Measurement(given, gaussian_blur(shape, args.blur), noise or 0.01), given
+    if args.task == "denoise":
+        if not noise:
+            raise UsageError("--task denoise needs --noise: the standard deviation of the noise, on [-1, 1]")
+        return Measurement(given, Direct(), noise), given
+    return Measurement(given, JPEG(args.quality), noise or 0.01), given
+
+
+def hidden(args: argparse.Namespace, width: int, height: int) -> Tensor:
+    """``[1, H, W]``: 1 where the picture is known. Of a mask's picture the lighter half is filled in."""
+    if (args.mask is None) == (args.box is None):
+        raise UsageError("--task inpaint needs either --mask FILE (white where to fill in) or --box x,y,w,h")
+    if args.box is not None:
+        x, y, w, h = box(args.box, width, height)
+        known = torch.ones(1, height, width)
+        known[:, y : y + h, x : x + w] = 0
+        return known
+    with open_picture(args.mask) as file:
+        if file.size != (width, height):
+            raise DataError(
+                f"the mask {args.mask} has {file.size[0]} x {file.size[1]} pixels, and the model {width} x {height}"
+            )
+        grey = torch.from_numpy(np.array(file.convert("L")))
+    between = float(((grey > 0) & (grey < 255)).float().mean())
+    if between:
+        say(
+            f"warning: {between:.1%} of {args.mask} is neither black nor white; 128 and above is read as white, to fill in"
+        )
+    return (grey < 128).float()[None]
+
+
+def box(text: str, width: int, height: int) -> tuple[int, int, int, int]:
+    """``x,y,w,h`` within the picture."""
+    try:
+        x, y, w, h = (int(part) for part in text.split(","))
+    except ValueError as e:
+        raise UsageError(f"--box takes x,y,w,h in pixels, got '{text}'") from e
+    if w < 1 or h < 1 or x < 0 or y < 0 or x + w > width or y + h > height:
+        raise UsageError(f"--box {text} does not lie within {width} x {height} pixels")
+    return x, y, w, h
+
+
+def pictures_at(path: Path) -> list[Path]:
+    """The file, or the pictures of the folder in order."""
+    if path.is_dir():
+        files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and f.name != "grid.png")
+        if not files:
+            raise DataError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        return files
+    if not path.is_file():
+        raise DataError(f"no picture at {path}")
+    return [path]
+
+
+def open_picture(path: Path) -> Image.Image:
+    """A picture, or an error that names the file."""
+    if not path.is_file():
+        raise DataError(f"no picture at {path}")
+    try:
+        return Image.open(path)
+    except OSError as e:
+        raise DataError(f"{path} is not a picture that is read here: {e}") from e
+
+
+def read(path: Path, channels: int, size: tuple[int, int]) -> Tensor:
+    """``[C, H, W]`` in [-1, 1]: upright, on white where it is transparent, cropped in the middle and resized if need be."""
+    with open_picture(path) as file:
+        upright = ImageOps.exif_transpose(file)
+        if "A" in upright.getbands() or "transparency" in upright.info:
+            clear = upright.convert("RGBA")
+            upright = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+            say(f"warning: {path} is transparent in places; it is taken on white")
+        flat = upright.convert("L" if channels == 1 else "RGB")
+        if flat.size != size:
+            say(f"{path}: {flat.size[0]} x {flat.size[1]} pixels, fitted to {size[0]} x {size[1]}")
+            flat = ImageOps.fit(flat, size, Image.Resampling.BICUBIC)
+        array = torch.from_numpy(np.array(flat)).float() / 127.5 - 1
+    return array[None] if array.ndim == 2 else array.permute(2, 0, 1)
