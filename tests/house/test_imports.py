@@ -58,6 +58,7 @@ CORE_LIBRARIES = frozenset({"torch", "numpy", "safetensors", "PIL", "rich", "typ
 IMPORT_NAMES = {
     "pillow": "PIL",
     "pot": "ot",
+    "scikit-image": "skimage",
     "scikit-learn": "sklearn",
     "c2pa-python": "c2pa",
     "sse-starlette": "sse_starlette",
