@@ -60,15 +60,15 @@ def test_draws_invert_the_distribution_function() -> None:
 
 def test_the_walk_without_an_end_in_view_is_brownian() -> None:
     """Over both ends, weighted by how likely they are, z has mean ``begin`` and stops in time 1 - begin^2 on average."""
-    process, n = FirstHittingBits(0.4), 20_000
+    process, n = FirstHittingBits(0.4), 5000
     ends = torch.where(Stream(0).uniform((n, 1)) < 0.7, 1.0, -1.0)
     for time in (0.8, 0.3, 0.02):
         t = torch.tensor(time, dtype=torch.float64)
         z = process.marginal(ends, t).sample(Stream(1))
-        assert abs(float(z.mean()) - 0.4) < 0.025
-    clock = torch.linspace(1e-3, 1, 200, dtype=torch.float64)
-    alive = torch.stack([(process.marginal(ends[:4000], t).sample(Stream(2)).abs() < 1).double().mean() for t in clock])
-    assert float(torch.trapezoid(alive / clock, clock)) == pytest.approx(1 - 0.4**2, abs=0.05)
+        assert abs(float(z.mean()) - 0.4) < 0.05  # four standard errors
+    clock = torch.linspace(1e-3, 1, 50, dtype=torch.float64)
+    alive = torch.stack([(process.marginal(ends[:2000], t).sample(Stream(2)).abs() < 1).double().mean() for t in clock])
+    assert float(torch.trapezoid(alive / clock, clock)) == pytest.approx(1 - 0.4**2, abs=0.06)
 
 
 def test_ancestral_draws_the_words_of_correlated_bits() -> None:
@@ -85,18 +85,18 @@ def test_ancestral_draws_the_words_of_correlated_bits() -> None:
 
 def test_the_sphere_is_left_by_poissons_kernel() -> None:
     """Over uniform ends a point of the ball has no direction, and given the end its mean lies along it."""
-    process, n = FirstHittingSphere(), 20_000
+    process, n = FirstHittingSphere(), 10_000
     ends = torch.nn.functional.normalize(Stream(0).normal((n, 3), dtype=torch.float64), dim=1)
     t = torch.tensor(0.8, dtype=torch.float64)
     z = process.marginal(ends, t).sample(Stream(1))
     duration = -math.log(0.8)
     alive = 2 * sum((-1) ** (k + 1) * math.exp(-(k**2) * math.pi**2 * duration / 2) for k in range(1, 40))
-    inside = z.norm(dim=1) < 1
-    assert abs(float(inside.double().mean()) - alive) < 0.015
+    inside = z.norm(dim=1) < 1 - 1e-9  # what has stopped may be off by rounding
+    assert abs(float(inside.double().mean()) - alive) < 0.02
     # Coordinates are harmonic: from r theta the mean end is r theta, hence E[z . y] = E[r^2].
     along = (z * ends).sum(1)[inside]
-    assert float(along.mean()) == pytest.approx(float(z[inside].square().sum(1).mean()), abs=0.01)
-    assert float(z.mean(0).abs().max()) < 0.02
+    assert float(along.mean()) == pytest.approx(float(z[inside].square().sum(1).mean()), abs=0.015)
+    assert float(z.mean(0).abs().max()) < 0.025
 
 
 def test_the_spheres_drift_is_the_gradient_of_poissons_kernel() -> None:
