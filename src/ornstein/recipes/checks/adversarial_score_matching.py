@@ -151,7 +151,7 @@ CHECK = Check(
             0.98,
             "a deviation from 64000 numbers has an error of 0.3 %; the rest is room for three etas",
         ),
-        Condition("consistent_high", "<", 1.02, "as above"),
+        Condition("consistent_high", "<", 1.02, "the same error of 0.3 %, and room for three etas"),
         Condition(
             "langevin_low", ">", 1.5, "its fixed point: r = (1 - eta)^2 r/gamma^2 + 2 eta, over gamma: 1.7 to 2.1"
         ),

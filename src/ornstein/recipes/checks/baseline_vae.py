@@ -93,7 +93,7 @@ CHECK = Check(
     conditions=(
         Condition("gap", "<", 0.02, "nats a coordinate, of an entropy of about one: the posterior is in the family"),
         Condition("gap", ">", -0.005, "a bound: above the likelihood by no more than the held-out sample's noise"),
-        Condition("early_gap", ">", "gap", "training closes it"),
+        Condition("early_gap", ">", "gap", "training closes what it began with"),
         Condition("early_iwae_gap", "<", "early_gap", "more draws, a tighter bound"),
     ),
     measure=measure,

@@ -187,7 +187,7 @@ CHECK = Check(
     conditions=(
         Condition("tv_exact_60", "<", 0.04, "5000 draws of 16 words scatter by about 0.015; the rest is the 60 steps"),
         Condition("binary", "==", 1.0, "every number of every draw"),
-        Condition("binary_learned", "==", 1.0, "whatever the network"),
+        Condition("binary_learned", "==", 1.0, "the stopping time makes them so, whatever the network says"),
         Condition("tv_learned", "<", "tv_independent", "less than half of what independence costs", 0.5),
         Condition("bridges_of_bits", "==", 1.0, "a bridge is drawn exactly"),
         Condition("bridge_off", "<", 0.05, "Euler's steps of 0.0005 overshoot by their root, 0.02"),

@@ -161,7 +161,7 @@ CHECK = Check(
     "learned the bound on two spirals is no worse than VP's with the same network, and R keeps above its floor",
     conditions=(
         Condition("covariance_error", "<", 1e-8, "RK4 on 4000 steps errs by less"),
-        Condition("stationary_error", "<", 1e-12, "rounding"),
+        Condition("stationary_error", "<", 1e-12, "exact up to float64 rounding"),
         Condition(
             "slowest_turned", ">", "slowest_plain", "0.01 without omega; a random one lends it the others' noise", 10.0
         ),
