@@ -62,7 +62,7 @@ def measure(seed: int) -> dict[str, float]:
     for steps in STRIDES:
         grid = strided(CHAIN, steps)
         for name in ("posterior", "large"):
-            bound = chain_bound(plain, x_0, grid, Stream(seed + 1), chain=CHAIN, variance=name, bins=None)  # type: ignore[arg-type]
+            bound = chain_bound(plain, x_0, grid, Stream(seed + 1), chain=CHAIN, variance=name, bins=None)
             found[f"nats_{name}_{steps}"] = float(bound.steps.sum(0).mean())
         found[f"nats_analytic_{steps}"] = posterior_nats(analytic, x_0, grid, Stream(seed + 1))
 

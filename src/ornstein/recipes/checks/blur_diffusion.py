@@ -108,7 +108,10 @@ CHECK = Check(
         Condition("spectrum_error_100", "<", "spectrum_error_50", _HALVES, 1 / 1.5),
         Condition("spectrum_error_200", "<", "spectrum_error_100", _HALVES, 1 / 1.5),
         Condition(
-            "spectrum_error_500", "<", 0.10, "an independent trial gave 0.06; the sampling noise of 3000 fields adds 0.02"
+            "spectrum_error_500",
+            "<",
+            0.10,
+            "an independent trial gave 0.06; the sampling noise of 3000 fields adds 0.02",
         ),
         Condition("order_violations", "==", 0.0, "at no time is a high frequency clearer than the lowest"),
         Condition(
