@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli.shell import Outcome
+from cli.shell import Outcome, write_pictures
 from house.tree import environment
 from ornstein.recipes.system import System
 
@@ -292,3 +292,11 @@ def test_an_empty_folder(ornstein: Call, squares: Path, tmp_path: Path) -> None:
     ):
         done = ornstein(*words)
         assert done.code == 1 and "empty" in done.err and "no pictures" in done.err
+
+
+def test_no_more_samples_than_a_small_reference_has(ornstein: Call, finished: Path, tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "few", count=4)
+    done = ornstein("evaluate", finished, "--against", folder, "--metrics", "mmd", "--steps", 2, "--draws", 0, "--json")
+    assert done.code == 0, done.err
+    assert "drawing 8 samples, as many as the reference has" in done.err
+    assert json.loads(done.out)["protocol"]["samples"] == 8

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ornstein.cli.output import say
 from ornstein.core.errors import CheckpointError, DataError, UsageError, suggest
 
 IMAGES = 1000
@@ -40,9 +41,17 @@ def add_protocol(parser: argparse.ArgumentParser, required: bool = True) -> None
 
 
 def count_images(args: argparse.Namespace) -> None:
-    """How many images are measured where nobody says."""
-    if args.n is None:
+    """How many images are measured where nobody says; :func:`no_more_than` may lower it."""
+    args.counted = args.n is None
+    if args.counted:
         args.n = IMAGES
+
+
+def no_more_than(args: argparse.Namespace, reference: int) -> None:
+    """Draw as many samples as a small reference has, unless ``-n`` asks for a number: more would cost and tell nothing."""
+    if args.counted and reference < args.n:
+        args.n = reference
+        say(f"drawing {reference} samples, as many as the reference has; -n asks for another number")
 
 
 def check_protocol(args: argparse.Namespace) -> list[str]:

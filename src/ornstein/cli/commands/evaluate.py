@@ -16,6 +16,7 @@ from ornstein.cli.evaluating import (
     check_protocol,
     count_images,
     draws_of,
+    no_more_than,
     open_against,
     open_pictures,
     open_system,
@@ -128,6 +129,8 @@ def _measure(args: argparse.Namespace, names: list[str], work: Path) -> tuple[An
     measured: Any = given if system is None else system
     channels, size, _ = given.shape if system is None else system.data_shape
     against = open_against(args, names, size, channels)
+    if system is not None and against.images is not None:
+        no_more_than(args, len(against.images))
     if against.images is not None and names == list(DEFAULT):
         few = min(args.n, len(against.images), len(given) if system is None else args.n)
         if few * LEAST_SHARE < against.extractor.dims:

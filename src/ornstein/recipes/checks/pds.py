@@ -14,7 +14,8 @@ from ornstein.core.errors import UsageError
 from ornstein.core.rng import Random, Stream
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser
-from ornstein.processes.gaussian import VE, GaussianProcess
+from ornstein.processes.base import GaussianProcess
+from ornstein.processes.gaussian import VE
 from ornstein.recipes.check import Check, Condition
 from ornstein.samplers.base import simulate
 from ornstein.samplers.pds import PDS
