@@ -217,7 +217,7 @@ def test_a_head_sends_no_gradient_into_its_backbone() -> None:
         def forward(self, x, t, cond=None):  # type: ignore[no-untyped-def]
             return self.layer(x)
 
-    network = Headed(Linear(2), Linear(6))
+    network = Headed(Linear(2), Linear(4))
     out = network(torch.randn(3, 2, 4, 4), torch.zeros(3))
     assert out.shape == (3, 4, 4, 4)
     out[:, 2:].sum().backward()

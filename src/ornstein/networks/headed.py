@@ -12,10 +12,10 @@ from ornstein.core.cond import NO_COND, Cond
 
 @final
 class Headed(nn.Module):
-    """``(x [B, C, ...], t, cond) -> [y, head([x, y, y^2])]`` along the channels, y = backbone(x): ``[B, 2C, ...]``.
+    """``(x [B, C, ...], t, cond) -> [y, head([x, y])]`` along the channels, y = backbone(x): ``[B, 2C, ...]``.
 
-    The head reads the state, what the backbone makes of it and its square, which a second moment is the larger part of: 3C
-    channels in all. No gradient of its goes back into the backbone.
+    The head reads the state and what the backbone makes of it, 2C channels in all, and no gradient of its goes back into the
+    backbone.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module):
@@ -24,6 +24,5 @@ class Headed(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
         out = self.backbone(x, t, cond)
-        told = out.detach().to(x.dtype)
-        seen = torch.cat([x, told, told**2], 1)
+        seen = torch.cat([x, out.detach().to(x.dtype)], 1)
         return torch.cat([out, self.head(seen, t, cond).to(out.dtype)], 1)

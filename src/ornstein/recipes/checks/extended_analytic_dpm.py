@@ -31,7 +31,7 @@ STRIDES = (5, 10, 50)
 POINTS = 2000
 EACH = 5000
 """Samples for Gamma at each step of the chain that a stride visits."""
-HEAD_STEPS = 1000
+HEAD_STEPS = 2500
 
 
 class Noise(nn.Module):
@@ -67,7 +67,7 @@ class Moments(nn.Module):
 def trained(noise: Noise, process: VP, moment: Moment, data: Mixture, seed: int) -> Preconditioned:
     """A perceptron for the moment, by the recipe's regression."""
     torch.manual_seed(seed)
-    head = MLP(size=6, out_size=2, width=128, depth=3)
+    head = MLP(size=4, out_size=2, width=128, depth=3)
     denoiser = Preconditioned(Headed(noise, head), process, LearnedMoment(Eps(), moment))
     spec = OptimizerSpec(lr=3e-3, warmup=50, decay="cosine", decay_steps=HEAD_STEPS)
     update = Update(MomentMatching(denoiser, Identity(), DiscreteTimes(CHAIN)), list(head.parameters()), spec)

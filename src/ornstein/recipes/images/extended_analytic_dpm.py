@@ -1,8 +1,8 @@
 r"""Extended Analytic-DPM: DDPM's model, and a head that predicts a variance for each value of the image, after the training.
 
 Two stages. ``denoiser`` is DDPM's training. ``moment`` trains a small network beside the averaged one, which stays as it is, on
-the square of the noise (SN) or of what the network misses of it (NPR). The head reads the noisy image, the predicted noise
-and its square; the authors' reads the last features of the U-Net.
+the square of the noise (SN) or of what the network misses of it (NPR). The head reads the noisy image and the
+predicted noise; the authors' reads the last features of the U-Net.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def extended_analytic_dpm(c: ExtendedAnalyticDPM = ExtendedAnalyticDPM()) -> Sys
     inner = plain.denoiser
     assert isinstance(inner, Preconditioned)
     head = MPUNet(
-        channels=3 * c.channels,
+        channels=2 * c.channels,
         out_channels=c.channels,
         widths=(c.head_width,),
         blocks=1,
