@@ -41,7 +41,9 @@ def test_the_examples_are_commands(command: str) -> None:
     lines = [line.strip() for line in import_module(f"ornstein.cli.commands.{command}").EXAMPLES.splitlines()[1:]]
     assert lines
     for line in lines:
-        program, name, *rest = shlex.split(line)
+        # Under torchrun the program is the module: torchrun --nproc-per-node 2 -m ornstein COMMAND ...
+        words = shlex.split(line)
+        program, name, *rest = words[words.index("ornstein") :] if words[0] == "torchrun" else words
         assert (program, name) == ("ornstein", command)
         build_parser(command).parse_args(rest)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ornstein.cli.crowding import Crowding
 from ornstein.cli.output import Progress, duration, emit, red, require_folder, table
 from ornstein.core.errors import OrnsteinError
 
@@ -37,6 +38,8 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([0.0, 10.0, 20.0, 50.0, 70.0])
+    monkeypatch.setattr(Crowding, "advice", lambda self: None)  # has a clock of its own
+    monkeypatch.setattr(Crowding, "__init__", lambda self: None)
     monkeypatch.setattr("ornstein.cli.output.time.monotonic", lambda: next(clock))
     with Progress("training", every=30, log=tmp_path / "log.txt") as bar:
         for fraction in (0.1, 0.2, 0.5, 0.6):
