@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
+from ornstein.cli.evaluating import GRID
 from ornstein.cli.output import say
 from ornstein.core.errors import DataError, UsageError
+from ornstein.data.decode import Unreadable, decode, is_grey, size_of
+from ornstein.data.folder import list_folder
+from ornstein.data.resize import fit
 from ornstein.measurements import JPEG, Direct, Grey, Mask, Measurement, bicubic, gaussian_blur
 from ornstein.recipes.edit import interpolate, sdedit, translate
 from ornstein.recipes.restore import restore
 from ornstein.recipes.samples import Samples
-
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) -> tuple[Samples, Tensor]:
@@ -141,19 +143,12 @@ def box(text: str, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def pictures_at(path: Path) -> list[Path]:
-    """The file, or the pictures of the folder in order."""
-    if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and f.name != "grid.png")
-        if not files:
-            raise DataError(f"{path} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-        return files
-    if not path.is_file():
-        raise DataError(f"no picture at {path}")
-    return [path]
+    """The file, or the pictures of the folder in order; the grid that lies beside results is not one."""
+    return list_folder(path, frozenset({GRID})).files if path.is_dir() else [path]
 
 
 def open_picture(path: Path) -> Image.Image:
-    """A picture, or an error that names the file."""
+    """A picture as it lies in the file, or an error that names the file."""
     if not path.is_file():
         raise DataError(f"no picture at {path}")
     try:
@@ -163,16 +158,18 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def read(path: Path, channels: int, size: tuple[int, int]) -> Tensor:
-    """``[C, H, W]`` in [-1, 1]: upright, on white where it is transparent, cropped in the middle and resized if need be."""
+    """``[C, H, W]`` in [-1, 1], decoded as data are (any mode, upright, on white), cropped in the middle and resized to fit."""
     with open_picture(path) as file:
-        upright = ImageOps.exif_transpose(file)
-        if "A" in upright.getbands() or "transparency" in upright.info:
-            clear = upright.convert("RGBA")
-            upright = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+        if file.has_transparency_data:
             say(f"warning: {path} is transparent in places; it is taken on white")
-        flat = upright.convert("L" if channels == 1 else "RGB")
-        if flat.size != size:
-            say(f"{path}: {flat.size[0]} x {flat.size[1]} pixels, fitted to {size[0]} x {size[1]}")
-            flat = ImageOps.fit(flat, size, Image.Resampling.BICUBIC)
-        array = torch.from_numpy(np.array(flat)).float() / 127.5 - 1
-    return array[None] if array.ndim == 2 else array.permute(2, 0, 1)
+    try:
+        upright = decode(path, max(size))
+    except Unreadable as e:
+        raise DataError(f"{path}: {e}") from e
+    if upright.size != size:
+        high, wide = size_of(path)
+        say(f"{path}: {wide} x {high} pixels, fitted to {size[0]} x {size[1]}")
+        upright = fit(upright, size[1], size[0])
+    flat = upright.convert("L") if channels == 1 and not is_grey(upright) else upright
+    array = torch.from_numpy(np.array(flat)).float().clamp(0, 255) / 127.5 - 1
+    return array.expand(channels, -1, -1) if array.ndim == 2 else array.permute(2, 0, 1)
