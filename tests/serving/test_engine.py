@@ -48,7 +48,7 @@ def fitting() -> list[str]:
             tiny().prepare(4, name, None, None)
         except CapabilityError:
             continue
-        if name not in ("adaptive_rk", "adaptive_sde", "dpm_adaptive", "restart"):
+        if name not in ("adaptive_rk", "adaptive_sde", "dpm_adaptive", "restart", "consistent_annealed", "paradigms"):
             found.append(name)
     return found
 
@@ -179,7 +179,7 @@ def test_what_is_waiting_can_be_cancelled_and_expire() -> None:
         assert unwanted.status is Status.CANCELLED
         time.sleep(0.02)
         gate.opened.set()
-        with pytest.raises(DeadlinePassed, match="not done within 0.01 s"):
+        with pytest.raises(DeadlinePassed, match=r"not done within 0\.01 s"):
             late.result(20)
         with pytest.raises(JobCancelled):
             unwanted.result(20)

@@ -12,6 +12,7 @@ from typing import TypeVar
 from anyio import to_thread
 from fastapi import Request as Asked
 
+from ornstein.core.errors import UsageError
 from ornstein.recipes.samples import Samples
 from ornstein.serving import hooks as hooks_
 from ornstein.serving.book import Book
@@ -54,6 +55,10 @@ class Context:
         about = self.engine.describe(request.model)
         pixels = math.prod(about.shape[1:]) if about is not None and len(about.shape) == 3 else None
         limits.check(request, pixels)
+        if request.steps is None and request.task is None and about is not None and about.steps > limits.steps:
+            raise UsageError(
+                f"'{request.model}' takes {about.steps} steps by itself, above this server's limit of {limits.steps}: give steps"
+            )
         deadline = min(request.deadline or limits.seconds, limits.seconds)
         request = replace(
             request, client=client.name, priority=client.priority + min(request.priority, 0), deadline=deadline

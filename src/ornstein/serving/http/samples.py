@@ -171,7 +171,7 @@ async def _events(asked: Asked, here: Context, id: str) -> AsyncIterator[bytes]:
                 "status": str(live.job.status),
                 "step": event.step,
                 "steps": event.steps,
-                "progress": live.job.progress,
+                "progress": event.progress,
             }
             pictures = [base64.b64encode(content).decode() for content in shown]
             yield sse.event(event.kind, {**told, **({"first": event.first, "previews": pictures} if pictures else {})})
