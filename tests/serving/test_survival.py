@@ -155,7 +155,7 @@ def test_a_job_ends_once() -> None:
     files = [Result("image/png", {"seed": 1}, b"1")]
     assert store.finish("a", Status.DONE, None, files)
     assert not store.finish("a", Status.FAILED, "too late", files)
-    assert store.get("a").status is Status.DONE and store.results("a") == 1  # type: ignore[union-attr]
+    assert store.get("a").status is Status.DONE and store.about("a") == [{"seed": 1}]  # type: ignore[union-attr]
     assert store.prune(100) == 0 and store.prune(-1) == 1
     assert store.result("a", 0) is None and store.get("b") is None
     store.close()
