@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError, unknown
 
 INDEX = "model_index.json"
-_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 PIPELINES: dict[str, tuple[str, ...]] = {
     "DDPMPipeline": ("unet", "scheduler"),
@@ -36,6 +38,8 @@ class Index:
     pipeline: str
     parts: dict[str, str]
     """part -> class name, for the parts that are present"""
+    tensors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    """part -> its weights, where they are in memory and not in the folder"""
 
 
 def is_folder(path: Path) -> bool:
@@ -85,7 +89,7 @@ def _looks_like(path: Path) -> str:
 
 
 def load_part(index: Index, part: str) -> Any:
-    """One part through its own class, from safetensors on this disk only.
+    """One part through its own class, from safetensors on this disk only (one file, shards, or a variant such as fp16).
 
     Raises:
         CheckpointError: the weights are pickles, missing, or do not fit the class (the tensors are listed).
@@ -100,33 +104,6 @@ def load_part(index: Index, part: str) -> Any:
     kind = getattr(module, index.parts[part])
     if part.startswith("tokenizer"):
         return kind.from_pretrained(folder, local_files_only=True)
-    weights = [p for p in folder.iterdir() if p.suffix == ".safetensors"]
-    if not weights:
-        pickles = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLES)
-        if pickles:
-            raise CheckpointError(
-                f"{folder / pickles[0]} is a pickle, which can run code when it is read: refused. Convert it to "
-                "safetensors where you trust it"
-            )
-        raise CheckpointError(f"{folder} holds no .safetensors file")
-    model, report = _quiet(kind, folder, library)
-    problems = {
-        k: sorted(map(str, report.get(k) or ())) for k in ("missing_keys", "unexpected_keys", "mismatched_keys")
-    }
-    problems["unexpected_keys"] = [k for k in problems["unexpected_keys"] if not k.endswith("position_ids")]
-    found = {k: v for k, v in problems.items() if v}
-    if found:
-        text = "; ".join(f"{k.replace('_', ' ')}: {', '.join(v[:8])}" for k, v in found.items())
-        raise CheckpointError(f"the weights in {folder} do not fit {index.parts[part]}: {text}")
-    return model.eval()
+    from ornstein.interop.diffusers.fitting import fitted
 
-
-def _quiet(kind: Any, folder: Path, library: str) -> tuple[Any, dict[str, Any]]:
-    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
-    if library == "diffusers":
-        options |= {"low_cpu_mem_usage": False}
-    try:
-        model, report = kind.from_pretrained(folder, **options)
-    except (OSError, ValueError, RuntimeError) as e:
-        raise CheckpointError(f"the weights in {folder} cannot be read: {e}") from e
-    return model, report
+    return fitted(kind, folder, index.tensors.get(part))

@@ -124,18 +124,19 @@ def _untrained(system: System, data: Data) -> Iterator[Stage]:
     raise CapabilityError("a system read from a folder of diffusers is not trained here")
 
 
-def load(path: str | Path, *, eta: float = 0.0) -> Pipeline:
+def load(path: str | Path, *, eta: float = 0.0, tensors: Mapping[str, Mapping[str, Tensor]] | None = None) -> Pipeline:
     """The system in a diffusers folder: unconditional UNet2DModel pipelines and Stable Diffusion 1.x and 2.x.
 
     Args:
         path: the folder with ``model_index.json``. Nothing is fetched.
         eta: of DDIM, which keeps it out of its file.
+        tensors: part -> its weights, where they are in memory and not in the folder.
 
     Raises:
         CheckpointError: not such a folder, a part is missing, tensors are missing or of other shapes, or pickles.
         CapabilityError: a pipeline, part or scheduler option that is not served.
     """
-    index = read_index(Path(path))
+    index = replace(read_index(Path(path)), tensors=tensors or {})
     steps = scheduler(index.path / "scheduler", eta=eta) if eta else scheduler(index.path / "scheduler")
     model = load_part(index, "unet")
     network, prompts = Network(model), None
@@ -146,7 +147,7 @@ def load(path: str | Path, *, eta: float = 0.0) -> Pipeline:
         codec = Autoencoder(load_part(index, "vae"))
     if network.takes_text:
         prompts = Prompts(load_part(index, "tokenizer"), load_part(index, "text_encoder"))
-    if channels != int(model.config.out_channels):
+    if int(model.config.out_channels) not in (channels, 2 * channels):  # twice: a learned variance
         raise CapabilityError(
             f"the network takes {channels} channels and gives {model.config.out_channels}: not served"
         )
