@@ -2,6 +2,7 @@
 
 from ornstein.interop.diffusers.folder import is_folder
 from ornstein.interop.diffusers.schedulers import Plan, Scheduler, scheduler
-from ornstein.interop.diffusers.system import Pipeline, load
+from ornstein.interop.diffusers.loading import load
+from ornstein.interop.diffusers.system import Pipeline
 
 __all__ = ["Pipeline", "Plan", "Scheduler", "is_folder", "load", "scheduler"]
