@@ -117,7 +117,7 @@ def test_other_formats_are_refused(tmp_path: Path) -> None:
         read_pickle(path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x/data.pkl", b"}.")
-    with pytest.raises(CheckpointError, match="compressed, which torch.save never does"):
+    with pytest.raises(CheckpointError, match=r"compressed, which torch\.save never does"):
         read_pickle(path)
     with pytest.raises(CheckpointError, match="is refused"):
         read_pickle(written(tmp_path, b"\x80\x02]"))

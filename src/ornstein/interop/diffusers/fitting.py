@@ -45,11 +45,15 @@ def fitted(
         raise CheckpointError(f"{folder / 'config.json'} does not describe a {kind.__name__}: {e}") from e
     wanted = model.state_dict()
     given = _named_alike(given, wanted)
-    wrong = misfits(wanted, given)
+    # Tensors that are another's (an encoder's embedding) are in a file once.
+    tied = [k for k in getattr(model, "all_tied_weights_keys", None) or () if k not in given]
+    wrong = misfits({k: v for k, v in wanted.items() if k not in tied}, given)
     if wrong:
         raise CheckpointError(f"the weights in {folder} do not fit {kind.__name__}: {wrong}")
     placed = {k: v.to(dtype) if v.is_floating_point() else v for k, v in given.items()}
-    model.load_state_dict(placed, assign=True)
+    model.load_state_dict(placed, assign=True, strict=not tied)
+    if tied:
+        model.tie_weights()
     for name, buffer in model.named_buffers():
         if name not in placed and buffer.is_floating_point():
             buffer.data = buffer.data.to(dtype)

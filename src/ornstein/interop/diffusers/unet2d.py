@@ -85,11 +85,11 @@ def config_of(network: UNet, size: tuple[int, int]) -> dict[str, Any]:
     single = middle.attention.heads == 1
     if not single and len(per_head) != 1:
         raise refuse("its attention heads differ in width")
-    last: Any = network.outs[0][2]
+    outs: Any = network.outs
     return {
         "sample_size": size[0] if size[0] == size[1] else list(size),
         "in_channels": network.stem.weight.shape[1],
-        "out_channels": last.weight.shape[0],
+        "out_channels": outs[0][2].weight.shape[0],
         "center_input_sample": False,
         "time_embedding_type": "positional",
         "freq_shift": 1,

@@ -142,7 +142,7 @@ def write_folder(bundle: Bundle, path: Path, variant: str | None = None) -> Path
 
 def is_encoder(part: str) -> bool:
     """Whether a part is transformers' (their files are called ``model``)."""
-    return part.startswith(("text_encoder", "image_encoder", "safety_checker"))
+    return part.startswith(("text_encoder", "image_encoder", "safety_checker", "depth_estimator"))
 
 
 def whole(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -110,5 +110,6 @@ def convert(
         bundle.left_over = {}
     if dtype is not None:
         bundle = cast(bundle, DTYPES[dtype])
-    write = {"single": write_single, "folder": write_folder, "run": write_run}[form]
-    return write(bundle, target)  # type: ignore[operator]
+    if form == "single":
+        return write_single(bundle, target)
+    return write_run(bundle, target) if form == "run" else write_folder(bundle, target)
