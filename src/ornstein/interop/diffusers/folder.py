@@ -14,6 +14,7 @@ INDEX = "model_index.json"
 _OF_TRANSFORMERS = ("text_encoder", "tokenizer", "depth_estimator", "feature_extractor")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
+
 @dataclass(frozen=True)
 class Index:
     """What ``model_index.json`` says."""

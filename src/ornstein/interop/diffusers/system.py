@@ -64,6 +64,8 @@ class Pipeline(System):
     """what the start needs of each sample"""
     tells_scale: bool = False
     """whether the network is told the guidance scale, so that there is nothing to guide"""
+    names: Mapping[str, int] = field(default_factory=dict)
+    """classes by other names than those in ``classes``"""
 
     def plan(self, steps: int) -> Plan:
         """The folder's own steps."""
@@ -174,7 +176,10 @@ class Pipeline(System):
         """What the prompts, or the label, say to the network; and the pictures, for the start."""
         if self.prompts is None:
             return {**super().conditions(seeds, given), **self.pictures}
-        return {**self.prompts(len(seeds), given), **self.pictures}
+        return {**self.prompts(len(seeds), given, not self.tells_scale), **self.pictures}
+
+    def _label(self, value: str | int) -> int:
+        return super()._label(self.names.get(value, value) if isinstance(value, str) else value)
 
     def guided(
         self, scale: float, method: str | None = None, grid: Tensor | None = None, weak: Denoiser | None = None
@@ -300,7 +305,9 @@ class ToldScale(Denoiser):
 
 def _fitting(what: str, value: Tensor, n: int, shape: tuple[int, ...]) -> Tensor:
     if tuple(value.shape[1:]) != shape or len(value) not in (1, n):
-        raise DataError(f"{what} is {list(value.shape)}, and this pipeline takes [1 or {n}, {', '.join(map(str, shape))}]")
+        raise DataError(
+            f"{what} is {list(value.shape)}, and this pipeline takes [1 or {n}, {', '.join(map(str, shape))}]"
+        )
     return value.float().expand(n, *[-1] * len(shape))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,9 @@ class Options:
     """height and width of the pictures; that of training by default"""
 
 
-def state_size(options: Options, trained: int | tuple[int, int] | list[int], reduction: int, step: int = 1) -> tuple[int, int]:
+def state_size(
+    options: Options, trained: int | tuple[int, int] | list[int], reduction: int, step: int = 1
+) -> tuple[int, int]:
     """Height and width of the state: those of training, or those of pictures of the size asked for.
 
     Raises:
@@ -39,7 +42,9 @@ def state_size(options: Options, trained: int | tuple[int, int] | list[int], red
         return (trained, trained) if isinstance(trained, int) else (int(trained[0]), int(trained[1]))
     unit = reduction * step
     if min(options.size) < unit or any(side % unit for side in options.size):
-        raise UsageError(f"size must be multiples of {unit} pixels for this model, got {options.size[0]} x {options.size[1]}")
+        raise UsageError(
+            f"size must be multiples of {unit} pixels for this model, got {options.size[0]} x {options.size[1]}"
+        )
     return options.size[0] // reduction, options.size[1] // reduction
 
 
@@ -48,7 +53,7 @@ def system_of(
     network: nn.Module,
     codec: Codec,
     shape: tuple[int, int, int],
-    schedulers: Schedulers,
+    schedulers: Schedulers | None,
     *,
     prompts: Reader | None = None,
     classes: tuple[str, ...] = (),
@@ -57,9 +62,12 @@ def system_of(
     given: Given | None = None,
     tells_scale: bool = False,
     own: Scheduler | None = None,
+    names: Mapping[str, int] | None = None,
 ) -> Pipeline:
-    """The parts, assembled."""
-    own = own or schedulers.own()
+    """The parts, assembled; ``own`` is the folder's scheduler where ``schedulers`` does not read it."""
+    if own is None:
+        assert schedulers is not None
+        own = schedulers.own()
     channels, height, width = shape
     data = (3, height * codec.reduction, width * codec.reduction) if isinstance(codec, Autoencoder) else shape
     extra: dict[str, nn.Module] = {} if prompts is None else {"prompts": prompts}
@@ -82,6 +90,7 @@ def system_of(
         schedulers=schedulers,
         given=given or Given(),
         tells_scale=tells_scale,
+        names=names or {},
     )
     system.modules.eval()
     return system
