@@ -88,6 +88,14 @@ CASES: dict[str, Case] = {
         samplers=(None,),
         steps=4,
     ),
+    "latent consistency, image to image": Case(
+        "latent consistency",
+        "LatentConsistencyModelImg2ImgPipeline",
+        {"prompt": _PROMPTS, "guidance": 8.5, "image": _IMAGE, "strength": 0.5},
+        {"prompt": _PROMPTS, "guidance_scale": 8.5, **_FROM, "strength": 0.5},
+        samplers=(None,),
+        steps=4,
+    ),
     "SDXL": Case("sdxl", "StableDiffusionXLPipeline", words(), their_words()),
     "SDXL, no negative prompt": Case(
         "sdxl",

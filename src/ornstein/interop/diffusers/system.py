@@ -16,6 +16,7 @@ from ornstein.core.rng import Random, Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.guidance.negative import NegativeCFG
 from ornstein.interop.diffusers import starts
+from ornstein.interop.diffusers.consistency import lcm
 from ornstein.interop.diffusers.networks import SCALE
 from ornstein.interop.diffusers.reader import Reader
 from ornstein.interop.diffusers.schedulers import Plan, Scheduler
@@ -221,8 +222,13 @@ class Pipeline(System):
             assert isinstance(self.denoiser, Preconditioned) and isinstance(sampler, str)
             denoiser = Preconditioned(self.denoiser.network, found.process, found.parametrization)
             system, asked = replace(self, scheduler=found, denoiser=denoiser), sampler
-        plan = system.plan(count)
-        times = self.start.cut(plan.grid, count, system.process)
+        if asked == "LCMScheduler" and self.config.pipeline.startswith("LatentConsistency"):
+            # These place all their steps in the part that is walked; the others leave out the first steps.
+            plan = lcm(asked, self.config.options, self.start.strength).plan(count)
+            times = plan.grid
+        else:
+            plan = system.plan(count)
+            times = self.start.cut(plan.grid, count, system.process)
         move = plan.sampler(system._telling(plan).guided(scale, method, plan.grid, weak))
         about = {"sampler": asked, "steps": count, "grid": "its own", "guidance": scale, **self._about()}
         assert system.scheduler is not None
