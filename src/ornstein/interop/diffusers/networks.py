@@ -74,14 +74,20 @@ def scale_features(w: Tensor, width: int) -> Tensor:
 
 @final
 class Autoencoder(Codec):
-    """Pictures <-> latents of an AutoencoderKL: (z - shift) scale, z ~ q(z | x)."""
+    """Pictures <-> latents of an AutoencoderKL: (z - shift) scale, z ~ q(z | x); both by channel where its config says so."""
+
+    scale: Tensor
+    shift: Tensor
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model: Any = model
         config: Any = model.config
-        self.scale = float(config.scaling_factor)
-        self.shift = float(getattr(config, "shift_factor", None) or 0.0)
+        mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+        if mean is None or std is None:
+            mean, std = [getattr(config, "shift_factor", None) or 0.0], [1.0]
+        self.register_buffer("scale", config.scaling_factor / torch.tensor(std).reshape(-1, 1, 1), persistent=False)
+        self.register_buffer("shift", torch.tensor(mean).reshape(-1, 1, 1), persistent=False)
         self.reduction = 2 ** (len(config.block_out_channels) - 1)
 
     def encode(self, x: Tensor, rng: Random, cond: Cond = NO_COND) -> Tensor:
@@ -90,3 +96,14 @@ class Autoencoder(Codec):
 
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         return self.model.decode(state / self.scale + self.shift).sample.clamp(-1, 1)
+
+
+@final
+class HalfRange(Codec):
+    """Pictures in [-1, 1] <-> states in [0, 1]: what the score-SDE pipelines were trained on."""
+
+    def encode(self, x: Tensor, rng: Random, cond: Cond = NO_COND) -> Tensor:
+        return (x + 1) / 2
+
+    def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
+        return (2 * state - 1).clamp(-1, 1)

@@ -19,10 +19,11 @@ class Reader(nn.Module, ABC):
 
     known: ClassVar[tuple[str, ...]] = ("prompt", "negative", "clip_skip", "long_prompts")
 
-    def forward(self, n: int, given: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The conditions of ``n`` samples.
+    def forward(self, n: int, given: Mapping[str, Any], guided: bool = True) -> dict[str, Tensor]:
+        """The conditions of ``n`` samples; those of the negative prompt too unless the network is not ``guided``.
 
         Raises:
+            CapabilityError: a negative prompt for a network that is told the guidance scale.
             UsageError: no prompt, an unknown condition, or another number of prompts than of samples.
         """
         for name in given:
@@ -35,6 +36,10 @@ class Reader(nn.Module, ABC):
         prompts = _each(given["prompt"], n, "prompts")
         away = given.get("negative")
         words = self.encode(prompts, skip, long)
+        if not guided:
+            if away is not None:
+                raise CapabilityError("this network is told the guidance scale and has no use for a negative prompt")
+            return self.more(n, given, words, {})[0]
         # "clip skip" is counted for the prompt alone, as the ecosystem does.
         against = self.nothing(words) if away is None else None
         if against is None:

@@ -90,6 +90,8 @@ class Schedulers:
         if extra.keys() - DEFAULTS[kind].keys():
             return None
         kept = {k: v for k, v in self.entries.items() if k in DEFAULTS[kind]}
+        if kind != self.entries.get("_class_name"):  # a solver's variants are its own
+            kept = {k: v for k, v in kept.items() if k not in ("solver_type", "algorithm_type")}
         if flow and kind != "FlowMatchEulerDiscreteScheduler":
             kept["flow_shift"] = self.entries.get("shift", 1.0)
         return self._read({**kept, **options, **extra, "_class_name": kind})

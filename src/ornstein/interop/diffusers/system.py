@@ -16,6 +16,7 @@ from ornstein.core.rng import Random, Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.guidance.negative import NegativeCFG
 from ornstein.interop.diffusers import starts
+from ornstein.interop.diffusers.consistency import lcm
 from ornstein.interop.diffusers.networks import SCALE
 from ornstein.interop.diffusers.reader import Reader
 from ornstein.interop.diffusers.schedulers import Plan, Scheduler
@@ -64,6 +65,8 @@ class Pipeline(System):
     """what the start needs of each sample"""
     tells_scale: bool = False
     """whether the network is told the guidance scale, so that there is nothing to guide"""
+    names: Mapping[str, int] = field(default_factory=dict)
+    """classes by other names than those in ``classes``"""
 
     def plan(self, steps: int) -> Plan:
         """The folder's own steps."""
@@ -174,7 +177,10 @@ class Pipeline(System):
         """What the prompts, or the label, say to the network; and the pictures, for the start."""
         if self.prompts is None:
             return {**super().conditions(seeds, given), **self.pictures}
-        return {**self.prompts(len(seeds), given), **self.pictures}
+        return {**self.prompts(len(seeds), given, not self.tells_scale), **self.pictures}
+
+    def _label(self, value: str | int) -> int:
+        return super()._label(self.names.get(value, value) if isinstance(value, str) else value)
 
     def guided(
         self, scale: float, method: str | None = None, grid: Tensor | None = None, weak: Denoiser | None = None
@@ -216,8 +222,13 @@ class Pipeline(System):
             assert isinstance(self.denoiser, Preconditioned) and isinstance(sampler, str)
             denoiser = Preconditioned(self.denoiser.network, found.process, found.parametrization)
             system, asked = replace(self, scheduler=found, denoiser=denoiser), sampler
-        plan = system.plan(count)
-        times = self.start.cut(plan.grid, count, system.process)
+        if asked == "LCMScheduler" and self.config.pipeline.startswith("LatentConsistency"):
+            # These place all their steps in the part that is walked; the others leave out the first steps.
+            plan = lcm(asked, self.config.options, self.start.strength).plan(count)
+            times = plan.grid
+        else:
+            plan = system.plan(count)
+            times = self.start.cut(plan.grid, count, system.process)
         move = plan.sampler(system._telling(plan).guided(scale, method, plan.grid, weak))
         about = {"sampler": asked, "steps": count, "grid": "its own", "guidance": scale, **self._about()}
         assert system.scheduler is not None

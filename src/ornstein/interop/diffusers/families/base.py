@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +53,7 @@ def system_of(
     network: nn.Module,
     codec: Codec,
     shape: tuple[int, int, int],
-    schedulers: Schedulers,
+    schedulers: Schedulers | None,
     *,
     prompts: Reader | None = None,
     classes: tuple[str, ...] = (),
@@ -61,9 +62,12 @@ def system_of(
     given: Given | None = None,
     tells_scale: bool = False,
     own: Scheduler | None = None,
+    names: Mapping[str, int] | None = None,
 ) -> Pipeline:
-    """The parts, assembled."""
-    own = own or schedulers.own()
+    """The parts, assembled; ``own`` is the folder's scheduler where ``schedulers`` does not read it."""
+    if own is None:
+        assert schedulers is not None
+        own = schedulers.own()
     channels, height, width = shape
     data = (3, height * codec.reduction, width * codec.reduction) if isinstance(codec, Autoencoder) else shape
     extra: dict[str, nn.Module] = {} if prompts is None else {"prompts": prompts}
@@ -86,6 +90,7 @@ def system_of(
         schedulers=schedulers,
         given=given or Given(),
         tells_scale=tells_scale,
+        names=names or {},
     )
     system.modules.eval()
     return system

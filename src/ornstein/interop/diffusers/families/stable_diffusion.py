@@ -26,7 +26,7 @@ def build(index: Index, options: Options) -> Pipeline:
     model = load_part(index, "unet")
     codec = Autoencoder(load_part(index, "vae"))
     height, width = state_size(options, model.config.sample_size, codec.reduction)
-    given, beside = _given(index, model.config)
+    given, beside = given_by(index, model.config)
     network = Network(model)
     consistent = index.pipeline.startswith("LatentConsistency")
     return system_of(
@@ -43,7 +43,7 @@ def build(index: Index, options: Options) -> Pipeline:
     )
 
 
-def _given(index: Index, config: Any) -> tuple[Given, int]:
+def given_by(index: Index, config: Any) -> tuple[Given, int]:
     """What the network reads beside the state, and in how many channels."""
     extra = int(config.in_channels) - int(config.out_channels)
     if index.pipeline == "StableDiffusionUpscalePipeline":

@@ -38,10 +38,8 @@ _SD = {
 _XL_SECOND = {"text_encoder_2": _PROJECTED, "tokenizer_2": _CLIP_WORDS}
 _XL = {"unet": ("UNet2DConditionModel",), "scheduler": _ANY, "vae": _KL, **_XL_SECOND}
 _XL_FIRST = {"text_encoder": _CLIP, "tokenizer": _CLIP_WORDS}
-_DEPTH = {
-    "depth_estimator": ("DPTForDepthEstimation",),
-    "feature_extractor": ("DPTFeatureExtractor", "DPTImageProcessor"),
-}
+_DPT = ("DPTFeatureExtractor", "DPTImageProcessor", "DPTImageProcessorFast", "DPTImageProcessorPil")
+_DEPTH = {"depth_estimator": ("DPTForDepthEstimation",), "feature_extractor": _DPT}
 
 FAMILIES: tuple[Family, ...] = (
     Family("unconditional", ("DDPMPipeline", "DDIMPipeline"), {"unet": ("UNet2DModel",), "scheduler": _ANY}),
