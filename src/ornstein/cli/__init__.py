@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "ema": "make an average of the weights of any width, after training",
     "sample": "draw samples from a bundled model or a run",
     "edit": "restore and change pictures: inpaint, enlarge, deblur, colour, strokes, translate",
+    "convert": "change checkpoints between single file, diffusers folder and run",
     "evaluate": "measure samples against data",
     "benchmark": "several systems, samplers and step counts on one data set: a table and plots",
     "likelihood": "measure the likelihood of data, in bits per dimension",

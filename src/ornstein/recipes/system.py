@@ -157,6 +157,10 @@ class System:
         """The first state of a batch, at ``times[0]``."""
         return self.process.prior((len(rng), *self.shape)).sample(rng)
 
+    def first(self, move: Sampler, rng: Rng, times: Tensor, cond: Cond) -> tuple[Tensor, Cond]:
+        """The first state of a batch, and the conditions that its steps are made under."""
+        return self.begin(rng, times), cond
+
     def prepare(
         self,
         steps: int | None,
@@ -235,9 +239,9 @@ class System:
         done = []
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])
-            part = {k: v[start : start + batch].to(device) for k, v in cond.items()}
-            x = self.begin(rng, times).to(device)
-            x = simulate(move, x, times, rng, part, on_step)
+            part: Cond = {k: v[start : start + batch].to(device) for k, v in cond.items()}
+            x, part = self.first(move, rng, times, part)
+            x = simulate(move, x.to(device), times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
             torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)
