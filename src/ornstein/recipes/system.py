@@ -22,6 +22,7 @@ from ornstein.likelihood.dequantise import Dequantisation
 from ornstein.likelihood.result import Likelihood
 from ornstein.recipes.captions import CONDITION, Book
 from ornstein.recipes.samples import Samples
+from ornstein.restoration.table import Restoring
 from ornstein.samplers.base import Sampler, Step, simulate
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import Choice, get
@@ -51,6 +52,8 @@ class System:
     """share of the contrast that guidance adds and that is taken back"""
     clip: float | None = None
     """bound of |E[x_0]| in sampling, for data of a known range"""
+    restoring: Restoring | None = None
+    """how pictures are restored; by default as suits the measurement"""
     ema_half_life: float = 500_000
     captions: Book | None = None
     """the texts that the system was trained on, where it reads captions"""
