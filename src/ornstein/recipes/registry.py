@@ -55,6 +55,7 @@ MODULES = (
     "ornstein.recipes.images.rectified_flow",
     "ornstein.recipes.images.score_sde",
     "ornstein.recipes.images.shortcut",
+    "ornstein.recipes.images.sohl_dickstein",
     "ornstein.recipes.images.unipc",
     "ornstein.recipes.images.vdm",
     "ornstein.recipes.images.zero_terminal_snr",

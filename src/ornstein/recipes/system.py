@@ -63,6 +63,8 @@ class System:
     """of one sample, where the codec changes it; that of the state by default"""
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
+    unfinished: str = ""
+    """why samples of a run would be noise: it stopped before the stage that trains the denoiser"""
 
     def __post_init__(self) -> None:
         self.data_shape = self.data_shape or self.shape
@@ -175,6 +177,8 @@ class System:
         weak: Denoiser | None = None,
     ) -> tuple[Sampler, Tensor, dict[str, Any]]:
         """The sampler and the times that a call of :meth:`sample` will use, and their description."""
+        if self.unfinished:
+            raise UsageError(self.unfinished)
         if steps is not None and steps < 1:
             raise UsageError(f"steps must be at least 1, got {steps}")
         choice = self.sampler if sampler is None else get(sampler) if isinstance(sampler, str) else sampler
@@ -290,6 +294,8 @@ class System:
         """
         from ornstein.recipes.likelihood import log_likelihood
 
+        if self.unfinished:
+            raise UsageError(self.unfinished)
         given = dict(conditions)
         if self.classes and given.get("label") is None:
             given["label"] = -1
