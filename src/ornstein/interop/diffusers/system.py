@@ -43,6 +43,11 @@ class Pipeline(System):
     prompts: Prompts | None = None
     rescale: float = 0.0
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether people say in words what it shall make."""
+        return self.prompts is not None
+
     def plan(self, steps: int) -> Plan:
         """The folder's own steps."""
         assert self.scheduler is not None
