@@ -134,9 +134,10 @@ class System:
     def _label(self, value: str | int) -> int:
         if isinstance(value, str) and value in self.classes:
             return self.classes.index(value)
-        if isinstance(value, str) and not value.lstrip("-").isdigit():
-            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}")
-        number = int(value)
+        try:
+            number = int(value)
+        except ValueError:
+            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}") from None
         if not -1 <= number < len(self.classes):
             known = ", ".join(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
