@@ -138,7 +138,9 @@ def read_manifest(path: Path) -> Manifest | None:
     if active is None:
         return None
     told = {a["label"]: a.get("data", {}) for a in active.get("assertions", ())}
-    actions: list[dict[str, Any]] = next((v.get("actions", []) for k, v in told.items() if k.startswith("c2pa.actions")), [])
+    actions: list[dict[str, Any]] = next(
+        (v.get("actions", []) for k, v in told.items() if k.startswith("c2pa.actions")), []
+    )
     generators = active.get("claim_generator_info") or [{}]
     return Manifest(
         str(state),
