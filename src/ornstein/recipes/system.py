@@ -28,6 +28,9 @@ from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import Choice, get
 from ornstein.training.fit import Data, Stage
 
+WORDS = ("prompt", "negative", "clip_skip")
+"""Conditions that are kept in the provenance as they were given."""
+
 
 @dataclass
 class System:
@@ -73,6 +76,11 @@ class System:
     def one_shot(self) -> bool:
         """Whether the codec alone has learned the data, so that neither steps nor samplers matter (GAN, VAE, flow)."""
         return isinstance(self.denoiser, StandardNormal)
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether people say in words what it shall make."""
+        return self.captions is not None
 
     @property
     def device(self) -> torch.device:
@@ -238,8 +246,7 @@ class System:
         )
         if weak is not None:
             weak.modules.eval()
-        if conditions.get("prompt") is not None:
-            about["prompt"] = conditions["prompt"]
+        about |= {name: conditions[name] for name in WORDS if conditions.get(name) is not None}
         seeds = list(range(seed, seed + n))
         cond: Cond = self.conditions(seeds, conditions)
         self.modules.eval()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ornstein.cli.commands.sample import add_mark
 from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError, unknown
 
@@ -62,6 +63,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png")
+    add_mark(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,11 +81,13 @@ def run(args: argparse.Namespace) -> int:
     require_folder(args.out)
     from ornstein.cli.device import require_device
     from ornstein.cli.editing import at_size, edit
+    from ornstein.cli.sealing import sealer
     from ornstein.interop.load import load
 
     system = load(args.what).to(require_device(args.device))
     if args.windows:
         system = at_size(args, system)
+    sealing = sealer(args.mark, system.data_shape)
     begin = time.monotonic()
     with Progress(f"{args.task} with {args.what}") as bar:
         samples, shown = edit(args, system, _told(bar.update))
@@ -95,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     image_grid(to_bytes(shown), columns=_columns(args, len(shown)), zoom=2).save(
         args.out / "grid.png", pnginfo=png_info(samples.provenance | {"seeds": [samples.seeds[0], samples.seeds[-1]]})
     )
+    sealing([*paths, args.out / "grid.png"])
     about = {
         "files": [str(p) for p in paths],
         "grid": str(args.out / "grid.png"),
