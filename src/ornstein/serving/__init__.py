@@ -3,6 +3,7 @@
 from ornstein.serving.engine import Engine as Engine
 from ornstein.serving.engine import Stats as Stats
 from ornstein.serving.errors import DeadlinePassed as DeadlinePassed
+from ornstein.serving.errors import Defect as Defect
 from ornstein.serving.errors import EngineClosed as EngineClosed
 from ornstein.serving.errors import JobCancelled as JobCancelled
 from ornstein.serving.errors import QueueFull as QueueFull

@@ -13,7 +13,7 @@ from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import get
 from ornstein.serving.errors import EngineClosed, JobCancelled, QueueFull
 from ornstein.serving.job import Job, Status
-from ornstein.serving.models import Loader, Models
+from ornstein.serving.models import Described, Loader, Models
 from ornstein.serving.queue import FairQueue
 from ornstein.serving.rate import Rate
 from ornstein.serving.request import Request
@@ -84,6 +84,25 @@ class Engine:
     def models(self) -> tuple[str, ...]:
         """The names that requests may use."""
         return tuple(self._models.loaders)
+
+    def describe(self, name: str) -> Described | None:
+        """What is known of a model; None before it was first loaded.
+
+        Raises:
+            UsageError: no such model.
+        """
+        self._models.require(name)
+        return self._models.described.get(name)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def closing(self) -> bool:
+        """Whether it takes no more requests."""
+        return self._closing
 
     def start(self) -> Engine:
         """Begin to serve; what was submitted before is served first."""

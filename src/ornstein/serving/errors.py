@@ -29,3 +29,7 @@ class DeadlinePassed(OrnsteinError):
 
 class Refused(OrnsteinError):
     """A hook does not allow the request or its result; the message is for whoever asked."""
+
+
+class Defect(OrnsteinError):
+    """Something broke that is not the request's fault; its cause is the exception itself."""

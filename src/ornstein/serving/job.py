@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ornstein.core.errors import OrnsteinError
 from ornstein.recipes.samples import Samples
-from ornstein.serving.errors import DeadlinePassed, JobCancelled
+from ornstein.serving.errors import DeadlinePassed, Defect, JobCancelled
 from ornstein.serving.request import Request
 
 
@@ -166,7 +166,7 @@ class Job:
 
     def failed(self, error: Exception) -> None:
         """There will be no result."""
-        kinds = {JobCancelled: Status.CANCELLED, DeadlinePassed: Status.EXPIRED}
+        kinds: dict[type[Exception], Status] = {JobCancelled: Status.CANCELLED, DeadlinePassed: Status.EXPIRED}
         told = error if isinstance(error, OrnsteinError) else _defect(error)
         self._end(kinds.get(type(error), Status.FAILED), None, told)
 
@@ -193,9 +193,9 @@ class Job:
             listener(event)
 
 
-def _defect(error: Exception) -> OrnsteinError:
+def _defect(error: Exception) -> Defect:
     """An error that is not the user's, with its cause."""
-    told = OrnsteinError(f"the computation failed: {type(error).__name__}: {error}")
+    told = Defect(f"the computation failed: {type(error).__name__}: {error}")
     told.__cause__ = error
     return told
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ornstein.core.errors import UsageError, unknown
 from ornstein.recipes.system import System
 from ornstein.serving.plans import Model
+from ornstein.serving.words import reads_text
 
 Loader = Callable[[], System]
 """Gives the system, ready and of the engine's own: it is moved to the engine's device and never trained."""
@@ -26,6 +27,39 @@ def loader(what: str | Path) -> Loader:
     return load
 
 
+@dataclass(frozen=True)
+class Described:
+    """What is known of a model once it was loaded."""
+
+    name: str
+    recipe: str
+    shape: tuple[int, ...]
+    """of one sample"""
+    classes: tuple[str, ...]
+    reads_text: bool
+    sampler: str
+    """the default, as are the next two"""
+    steps: int
+    guidance: float
+    bytes: int
+
+    @classmethod
+    def of(cls, model: Model) -> Described:
+        """The description of a loaded model."""
+        s = model.system
+        return cls(
+            model.name,
+            s.recipe,
+            s.data_shape,
+            s.classes,
+            reads_text(s),
+            s.sampler.name,
+            s.steps,
+            s.guidance,
+            model.bytes,
+        )
+
+
 class Models:
     """Loaders by name, and what is loaded. Only the engine's thread changes it."""
 
@@ -38,7 +72,8 @@ class Models:
         self.memory_limit, self.most, self.device, self._wake = memory_limit, most, device, wake
         self.loaded: dict[str, Model] = {}
         self._used: dict[str, float] = {}
-        self._sizes: dict[str, int] = {}
+        self.described: dict[str, Described] = {}
+        """those that were loaded at least once"""
         self.loads = 0
         """how often a model was loaded"""
         self.past_calls = self.past_rows = 0
@@ -63,13 +98,13 @@ class Models:
         self._used[name] = time.monotonic()
         if name in self.loaded:
             return self.loaded[name]
-        size = self._sizes.get(name, 0)  # not known before the first time
+        size = self.described[name].bytes if name in self.described else 0  # not known before the first time
         if not self._make_room(size, busy):
             return None
         model = Model(name, self.loaders[name]().to(self.device), self.most, self._wake)
         model.meeting.host()
         self.loads += 1
-        self._sizes[name] = model.bytes
+        self.described[name] = Described.of(model)
         if self.memory_limit is not None and model.bytes > self.memory_limit:
             raise UsageError(
                 f"model '{name}' takes {model.bytes / 1e6:.0f} MB, and the limit is {self.memory_limit / 1e6:.0f} MB: "
@@ -92,5 +127,4 @@ class Models:
             self.past_calls += gone.meeting.calls
             self.past_rows += gone.meeting.rows
             del gone
-            gc.collect()
         return True

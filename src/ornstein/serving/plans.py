@@ -68,8 +68,11 @@ class Model:
 
     def shared(self) -> System:
         """The system with a network that is called for all at once."""
-        view = copy.copy(self.system)
-        view.denoiser = share(self.system.denoiser, self.meeting, lambda: getattr(self._thread, "inside", False))
+        view, thread = (
+            copy.copy(self.system),
+            self._thread,
+        )  # no way back from here to the model: it is freed when unloaded
+        view.denoiser = share(self.system.denoiser, self.meeting, lambda: getattr(thread, "inside", False))
         return view
 
     @contextmanager

@@ -42,7 +42,9 @@ class Request:
     label: str | int | None = None
     """a class name or its number; default: the classes in turn"""
     conditions: Mapping[str, Any] = field(default_factory=dict)
-    """others that the model declares, such as ``prompt``"""
+    """others that the model declares"""
+    prompt: str | None = None
+    """what to draw: a caption for models that read text; for those that know classes, words that name one"""
     priority: int = 0
     """higher goes first, and pauses what is lower between two steps"""
     deadline: float | None = None
@@ -67,8 +69,3 @@ class Request:
             raise UsageError(f"preview_every must be at least 0, got {self.preview_every}")
         if self.deadline is not None and not self.deadline > 0:
             raise UsageError(f"a deadline is a number of seconds above 0, got {self.deadline}")
-
-    def given(self) -> dict[str, Any]:
-        """The conditions by name, those that were given."""
-        named = {} if self.label is None else {"label": self.label}
-        return {**named, **{k: v for k, v in self.conditions.items() if v is not None}}

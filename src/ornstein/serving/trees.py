@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import torch
@@ -32,7 +32,8 @@ def join(states: Sequence[Any], sizes: Sequence[int], rank: int) -> Any:
     first = states[0]
     if isinstance(first, Tensor):
         return _cat(states, sizes, rank)
-    return _rebuild(first, lambda i: join([_part(s, i) for s in states], sizes, rank))
+    parts = zip(*(_parts(state) for state in states), strict=True)
+    return _rebuild(first, [join(part, sizes, rank) for part in parts])
 
 
 def split(state: Any, sizes: Sequence[int]) -> list[Any]:
@@ -43,7 +44,7 @@ def split(state: Any, sizes: Sequence[int]) -> list[Any]:
         return list(state.split(list(sizes))) if per_row else [state] * len(sizes)
     if isinstance(state, tuple | list) or dataclasses.is_dataclass(state):
         parts = [split(part, sizes) for part in _parts(state)]
-        return [_rebuild(state, lambda i, k=k: parts[i][k]) for k in range(len(sizes))]
+        return [_rebuild(state, [part[k] for part in parts]) for k in range(len(sizes))]
     return [state] * len(sizes)
 
 
@@ -63,14 +64,10 @@ def _parts(state: Any) -> list[Any]:
     return list(state) if isinstance(state, tuple | list) else []
 
 
-def _part(state: Any, i: int) -> Any:
-    return _parts(state)[i]
-
-
-def _rebuild(like: Any, part: Callable[[int], Any]) -> Any:
+def _rebuild(like: Any, parts: Sequence[Any]) -> Any:
     """A container like ``like``, of new parts; what is no container is returned as it is."""
     if dataclasses.is_dataclass(like) and not isinstance(like, type):
-        return dataclasses.replace(like, **{f.name: part(i) for i, f in enumerate(dataclasses.fields(like))})
+        return dataclasses.replace(like, **dict(zip((f.name for f in dataclasses.fields(like)), parts, strict=True)))
     if isinstance(like, tuple) and hasattr(like, "_fields"):
-        return type(like)(*(part(i) for i in range(len(like))))
-    return type(like)(part(i) for i in range(len(like))) if isinstance(like, tuple | list) else like
+        return type(like)(*parts)
+    return type(like)(parts) if isinstance(like, tuple | list) else like

@@ -20,6 +20,7 @@ from ornstein.serving.job import Event, Job
 from ornstein.serving.models import Models
 from ornstein.serving.plans import Model, Plan
 from ornstein.serving.queue import FairQueue
+from ornstein.serving.words import given, reads_text
 
 _GATHER = 0.002
 """seconds that tasks which run by themselves wait for one another"""
@@ -159,7 +160,7 @@ class Worker:
         course = self._courses.get(job)
         if course is None:
             seeds = [job.request.seed + i for i in range(job.request.n)]
-            cond = model.system.conditions(seeds, job.request.given())
+            cond = model.system.conditions(seeds, given(model.system, job.request))
             course = self._courses[job] = Course(model.plan(job.request), cond, seeds)
         rows = slice(part.first, part.first + part.rows)
         cond = conditions.to(conditions.rows(course.cond, rows), model.system.device)
@@ -230,8 +231,8 @@ class Worker:
         if sum(map(len, course.landed.values())) == job.request.n:
             del self._courses[job]
             about = dict(course.plan.about)
-            if job.request.conditions.get("prompt") is not None:
-                about["prompt"] = job.request.conditions["prompt"]
+            if job.request.prompt is not None and reads_text(flight.model.system):
+                about["prompt"] = job.request.prompt
             whole = torch.cat([course.landed[first] for first in sorted(course.landed)])
             system = flight.model.system
             job.finished(Samples(whole, course.seeds, course.cond, system.classes, system.provenance(about)))
