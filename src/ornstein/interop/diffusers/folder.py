@@ -17,7 +17,6 @@ INDEX = "model_index.json"
 _OF_TRANSFORMERS = ("text_encoder", "tokenizer", "depth_estimator", "feature_extractor")
 
 
-
 @dataclass(frozen=True)
 class Index:
     """What ``model_index.json`` says."""

@@ -67,7 +67,7 @@ def condition(studio: Studio, asked: Asked) -> str:
     request = dataclasses.replace(asked, n=1).request(0)
     system = studio.system(asked.model)
     image_shape(system)
-    given = request.given()
+    given = asked.given
     if not given:
         raise UsageError("choose one label, or give a prompt: its influence is what is shown")
     found = influence(system, given, 1, seed=request.seed, steps=request.steps, sampler=request.sampler)
@@ -87,7 +87,7 @@ def strengths(studio: Studio, asked: Asked, scales: Sequence[float]) -> str:
     system = studio.system(asked.model)
     image_shape(system)
     made = by_guidance(
-        system, scales, 1, seed=request.seed, steps=request.steps, sampler=request.sampler, conditions=request.given()
+        system, scales, 1, seed=request.seed, steps=request.steps, sampler=request.sampler, conditions=asked.given
     )
     pictures = [m.samples.bytes[0] for m in made]
     captions = [f"guidance {m.changed:g}, moved by {float(m.distance[0]):.3f}" for m in made]

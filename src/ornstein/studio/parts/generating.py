@@ -59,6 +59,12 @@ class Asked:
             client="studio",
         )
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The conditions by name, those that were given, as ``System.sample`` takes them."""
+        label = label_of(self.label)
+        return {**({} if label is None else {"label": label}), **words(self.prompt, self.negative)}
+
 
 def label_of(chosen: str | None) -> str | int | None:
     """The label that a choice of the page means."""

@@ -51,7 +51,7 @@ def follow(studio: Studio, asked: Asked) -> Way:
     request = dataclasses.replace(asked, n=1).request(0)
     path = walk(
         system, 1, seed=request.seed, steps=request.steps, sampler=request.sampler, grid=request.grid,
-        guidance=request.guidance, conditions=request.given(),
+        guidance=request.guidance, conditions=asked.given,
     )  # fmt: skip
     states, means, norms = [], [], []
     for i in range(len(path)):
