@@ -43,5 +43,5 @@ def test_the_score_sde_draws_the_same_picture(folder: Callable[[str], Path]) -> 
     ours = system_at(path).sample(1, steps=20, seed=0).tensor
     with quiet(), drawing(Rng([0])):
         theirs = pipeline_at(path, "ScoreSdeVePipeline")(num_inference_steps=20, output_type="np").images
-    assert 0.01 < float(ours.std())
+    assert float(ours.std()) > 0.01
     assert float((ours / 2 + 0.5 - torch.from_numpy(theirs).permute(0, 3, 1, 2)).abs().max()) < PIXEL

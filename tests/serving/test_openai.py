@@ -74,7 +74,11 @@ def test_files_and_formats(client: openai.OpenAI, server: Running) -> None:
 def test_streams_unfinished_pictures(client: openai.OpenAI) -> None:
     events = list(
         client.images.generate(
-            model="tiny", prompt="cat", stream=True, partial_images=3, extra_body={"steps": 8, "seed": 1, "sampler": "ddim"}
+            model="tiny",
+            prompt="cat",
+            stream=True,
+            partial_images=3,
+            extra_body={"steps": 8, "seed": 1, "sampler": "ddim"},
         )
     )
     assert [e.type for e in events] == ["image_generation.partial_image"] * 3 + ["image_generation.completed"]
