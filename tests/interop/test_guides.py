@@ -153,8 +153,11 @@ def test_ip_adapter(system: Pipeline, sd1: Path, ip_adapter: Path, edges: Tensor
 
     def change(pipe: Any) -> None:
         pipe.load_ip_adapter(
-            str(ip_adapter.parent), subfolder="models", weight_name="ip-adapter_tiny.safetensors", image_encoder_folder="image_encoder"
-        )  # fmt: skip
+            str(ip_adapter.parent),
+            subfolder="models",
+            weight_name="ip-adapter_tiny.safetensors",
+            image_encoder_folder="image_encoder",
+        )
         pipe.set_ip_adapter_scale(0.6)
 
     call = {"ip_adapter_image": to_image(edges)}
@@ -194,7 +197,7 @@ def test_learned_words(system: Pipeline, sd1: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"encoder of width 768 and does not fit StableDiffusionPipeline.*has 64"):
         with_embedding(system, tmp_path / "wide.safetensors")
     save_file({"clip_l": torch.zeros(1, 64), "clip_g": torch.zeros(1, 64)}, tmp_path / "xl.safetensors")
-    with pytest.raises(CheckpointError, match="vectors for 2 text encoders, StableDiffusionPipeline.* has 1"):
+    with pytest.raises(CheckpointError, match=r"vectors for 2 text encoders, StableDiffusionPipeline.* has 1"):
         with_embedding(system, tmp_path / "xl.safetensors", token="<x>")
     torch.save({}, tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match="is a pickle"):
@@ -218,7 +221,7 @@ def test_pictures_that_cannot_be_followed(system: Pipeline, control: Path, edges
 
 
 def test_folders_of_other_things(system: Pipeline, sd1: Path, control: Path, ip_adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="has no config.json"):
+    with pytest.raises(CheckpointError, match=r"has no config\.json"):
         with_control(system, tmp_path)
     with pytest.raises(CapabilityError, match="holds a UNet2DConditionModel; read here are ControlNetModel"):
         with_control(system, sd1 / "unet")
