@@ -27,10 +27,10 @@ class LowRank(nn.Module):
         inside = math.prod(weight.shape[1:])
         rank = min(rank, weight.shape[0], inside)
         self.scale = alpha / rank
-        like = {"dtype": torch.float32, "device": weight.device}
         bound = 1 / math.sqrt(inside)
-        self.down = nn.Parameter(torch.empty(rank, inside, **like).uniform_(-bound, bound))  # type: ignore[arg-type]
-        self.up = nn.Parameter(torch.zeros(weight.shape[0], rank, **like))  # type: ignore[arg-type]
+        device = weight.device
+        self.down = nn.Parameter(torch.empty(rank, inside, device=device).uniform_(-bound, bound))
+        self.up = nn.Parameter(torch.zeros(weight.shape[0], rank, device=device))
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight + (self.scale * (self.up @ self.down)).reshape(weight.shape).to(weight.dtype)
@@ -38,7 +38,7 @@ class LowRank(nn.Module):
 
 def weighted(network: nn.Module) -> dict[str, nn.Module]:
     """The modules of a network whose weight is a matrix or a convolution's; tables of classes are left out."""
-    found = {}
+    found: dict[str, nn.Module] = {}
     for name, module in network.named_modules():
         weight = module._parameters.get(WEIGHT)
         if weight is not None and weight.ndim in (2, 4) and not isinstance(module, nn.Embedding):
@@ -74,11 +74,13 @@ def add_low_rank(
 
 def low_rank_of(network: nn.Module) -> dict[str, LowRank]:
     """The low-rank changes of a network by the name of the module."""
-    found = {}
+    found: dict[str, LowRank] = {}
     for name, module in network.named_modules():
         if parametrize.is_parametrized(module, WEIGHT):
             parts: Any = module.parametrizations
-            found |= {name: part for part in parts[WEIGHT] if isinstance(part, LowRank)}
+            for part in parts[WEIGHT]:
+                if isinstance(part, LowRank):
+                    found[name] = part
     return found
 
 
