@@ -12,6 +12,8 @@ from ornstein.interop.diffusers.families.table import Family, pipelines
 
 INDEX = "model_index.json"
 _OF_TRANSFORMERS = ("text_encoder", "tokenizer", "depth_estimator", "feature_extractor")
+_PLACES = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "scheduler")
+_PROBLEMS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
@@ -70,15 +72,43 @@ def read_index(path: Path) -> Index:
     return Index(path, name, parts, family, settings)
 
 
+def resembles(path: Path) -> bool:
+    """Whether a folder without an index comes from this ecosystem: a part of a pipeline, or its parts."""
+    if not path.is_dir():
+        return False
+    settings = _settings(path)
+    if "_class_name" in settings or "architectures" in settings:
+        return True
+    return any((path / name).exists() for name in ("scheduler_config.json", "unet", "transformer", "vae"))
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _looks_like(path: Path) -> str:
     if not path.exists():
         return "there is nothing there"
+    if not path.is_dir():
+        return "it is a file; give the folder, or convert the file first"
     if (path / "scheduler_config.json").is_file():
         return "it looks like a scheduler's own folder; give the folder above it"
-    if (path / "config.json").is_file():
-        return "it looks like one part of a pipeline; give the folder above it"
+    settings = _settings(path)
+    if "_class_name" in settings or "architectures" in settings:
+        kind = settings.get("_class_name") or (settings["architectures"] or ["model"])[0]
+        return f"it looks like one part of a pipeline ({kind}); give the folder above it"
+    parts = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name in _PLACES)
+    if parts:
+        return f"it holds parts of a pipeline ({', '.join(parts)}) and not the file that joins them: copy that as well"
     if (path / "checkpoints").is_dir():
         return "it looks like a run of ours without checkpoints that can be read"
+    single = sorted(p.name for p in path.iterdir() if p.suffix == ".safetensors")
+    if single:
+        return f"it holds {single[0]}, which looks like a checkpoint in one file: give that file"
     names = sorted(p.name for p in path.iterdir())[:5]
     return f"it holds {', '.join(names) or 'nothing'}"
 
@@ -109,9 +139,7 @@ def load_part(index: Index, part: str) -> Any:
             )
         raise CheckpointError(f"{folder} holds no .safetensors file")
     model, report = _quiet(kind, folder, library)
-    problems = {
-        k: sorted(map(str, report.get(k) or ())) for k in ("missing_keys", "unexpected_keys", "mismatched_keys")
-    }
+    problems = {k: sorted(map(_name, report.get(k) or ())) for k in _PROBLEMS}
     problems["unexpected_keys"] = [k for k in problems["unexpected_keys"] if not k.endswith("position_ids")]
     found = {k: v for k, v in problems.items() if v}
     if found:
@@ -120,12 +148,27 @@ def load_part(index: Index, part: str) -> Any:
     return model.eval()
 
 
+def _name(found: Any) -> str:
+    """A tensor's name, with both shapes where they differ."""
+    if isinstance(found, str):
+        return found
+    name, file, model = found
+    return f"{name} is {list(file)}, not {list(model)}"
+
+
 def _quiet(kind: Any, folder: Path, library: str) -> tuple[Any, dict[str, Any]]:
     options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
+    options |= {"ignore_mismatched_sizes": True}  # they are reported, and refused here with the others
     if library == "diffusers":
         options |= {"low_cpu_mem_usage": False}
+    bars = __import__(f"{library}.utils.logging", fromlist=["logging"])
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         model, report = kind.from_pretrained(folder, **options)
     except (OSError, ValueError, RuntimeError) as e:
         raise CheckpointError(f"the weights in {folder} cannot be read: {e}") from e
+    finally:
+        if shown:
+            bars.enable_progress_bar()
     return model, report
