@@ -127,10 +127,10 @@ class System:
         if isinstance(value, str) and value in self.classes:
             return self.classes.index(value)
         if isinstance(value, str) and not value.lstrip("-").isdigit():
-            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}")
+            raise UsageError(f"unknown label '{value}'; the known ones are {_few(self.classes)}")
         number = int(value)
         if not -1 <= number < len(self.classes):
-            known = ", ".join(self.classes)
+            known = _few(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
         return number
 
@@ -332,6 +332,10 @@ class System:
         if isinstance(self.denoiser, Preconditioned):
             self.denoiser.autocast = torch.bfloat16
         return self
+
+
+def _few(names: Sequence[str], most: int = 40) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _told(value: Any) -> Any:
