@@ -17,6 +17,7 @@ from ornstein.recipes import registry
 from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
 from ornstein.recipes.captions import CONDITION, Book, embed
 from ornstein.recipes.registry import Card, make_config
+from ornstein.recipes.start import begun, reshape
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import (
     PICKLES,
@@ -109,6 +110,8 @@ def train(
     device: str = "cpu",
     save_seconds: float = 300,
     captions: str | None = None,
+    base: str | Path | None = None,
+    lora: int | None = None,
     on_step: Callable[[Progress], None] | None = None,
     on_save: Callable[[System, int], None] | None = None,
 ) -> tuple[System, Result]:
@@ -129,6 +132,9 @@ def train(
         workers: threads that prepare batches ahead; they change no batch.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
+        base: begin with the weights of this model (bundled, or a run), of the same recipe; its config holds where ``settings``
+            say nothing else.
+        lora: of the network train low-rank changes of this rank only; the run's ``adapter.safetensors`` holds them.
         captions: the encoder (``minilm``) by which the data's captions become a condition; a resumed run keeps its own.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
 
@@ -141,9 +147,10 @@ def train(
     given = dict(settings or {})
     if steps is not None:
         given["steps"] = steps
+    start = begun(name, base, lora, found, given)
     asked = make_config(card.config, given)  # an unknown field is found before the data are read
     fields = {f.name for f in dataclasses.fields(card.config)}
-    old = make_config(card.config, _meta(found)[1]) if found is not None else None
+    old = make_config(card.config, _meta(found)[1]) if found is not None else start.config
     size = size if size is not None else _wish("size", given, asked, old)
     images = open_data(data, size=size, channels=_wish("channels", given, asked, old), strict=strict)
     book = Book.read(run) if found is not None else None
@@ -155,6 +162,8 @@ def train(
     if "size" in given and asked.size != from_data["size"]:
         raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
     config = make_config(card.config, {**from_data, **given})
+    if found is None and start.system is not None:
+        config = start.config_for(images.name, from_data, given)
     endless = (minutes is not None or kimg is not None) and "steps" not in given
     if found is not None:
         config = _resumed_config(run, old, config, given)
@@ -181,11 +190,12 @@ def train(
         torch.manual_seed(seed)
         system = card.build(config)
         system.captions = book
+        start.prepare(system)
         chance = getattr(config, "augment", 0.0)
         augment = EDMAugment(chance) if chance else None
         loader = Loader(images, config.batch, seed, config.flip, ranks.rank, ranks.world, augment, workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
-        meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
+        meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots, **start.meta}
         engine = Engine(
             run=run,
             meta=meta,
@@ -206,8 +216,10 @@ def train(
             on_step=on_step,
             on_save=(lambda step: on_save(system, step)) if on_save is not None else None,
         )
-        result = fit(system.modules, system.stages(loader), engine)
+        result = fit(system.modules, start.checked(system.stages(loader)), engine)
     _quiet(system)
+    if ranks.main:
+        start.export(system, run)
     return load(run), result
 
 
@@ -321,6 +333,7 @@ def _restore(found: Checkpoint) -> System:
         raise CheckpointError(f"{found.path} was made by a recipe that is not here: {e}") from e
     with torch.random.fork_rng(devices=[]):
         system = card.build(make_config(card.config, config))
+    reshape(system, found.meta)
     tensors = {**found.parts.get("model", {}), **found.parts.get("ema", {})}
     modules = system.modules
     own = modules.state_dict()

@@ -144,7 +144,7 @@ class System:
         except ValueError:
             raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}") from None
         if not -1 <= number < len(self.classes):
-            known = ", ".join(self.classes)
+            known = _few(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
         return number
 
@@ -349,6 +349,10 @@ class System:
         if isinstance(self.denoiser, Preconditioned):
             self.denoiser.autocast = torch.bfloat16
         return self
+
+
+def _few(names: Sequence[str], most: int = 40) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _told(value: Any) -> Any:

@@ -19,6 +19,8 @@ EXAMPLES = """examples:
   ornstein edit fashion-mnist --task deblur --image blurred.png --blur 1.5 --noise 0.02
   ornstein edit fashion-mnist --task strokes --image drawing.png --strength 0.6 --label dress
   ornstein edit fashion-mnist --task translate --image shirt.png --from-label shirt --label dress
+  ornstein edit stable-diffusion-v1-5/ --task strokes --image sketch.png --strength 0.7 --prompt "a castle at dawn"
+  ornstein edit sd-inpainting/ --task inpaint --image room.png --mask hole.png --prompt "a red armchair"
   ornstein edit fashion-mnist --task interpolate --image a.png --to b.png -n 8
 """
 
@@ -29,7 +31,7 @@ TASKS = (
 
 def add(parser: argparse.ArgumentParser) -> None:
     """What with, what to do, on which pictures."""
-    parser.add_argument("what", help="a bundled model, a run or a checkpoint: see ornstein list")
+    parser.add_argument("what", help="a bundled model, a run, checkpoint or diffusers folder: see ornstein list")
     parser.add_argument("--task", required=True, help=", ".join(TASKS))
     parser.add_argument("--image", type=Path, required=True, help="a picture, or a folder of them")
     parser.add_argument("--to", type=Path, help="interpolate: the other picture")
@@ -47,6 +49,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strength", type=float, help="where to start: near 0 little changes, 1 is from noise")
     parser.add_argument("--label", help="a class name or number (default: none)")
     parser.add_argument("--from-label", help="translate: what the picture shows")
+    parser.add_argument("--prompt", help="what the result is to show, for systems that read text")
+    parser.add_argument("--negative", help="what to keep away from, for systems that read text")
+    parser.add_argument(
+        "--depth", type=Path, help="a picture of depths, for networks that follow one (default: estimated)"
+    )
+    parser.add_argument("--sampler", help="for systems that read text: ddim, DPM++ 2M Karras, ... (default: its own)")
     parser.add_argument("-n", type=int, default=1, help="results for each picture (default 1)")
     parser.add_argument("--steps", type=int, help="default: the method's")
     parser.add_argument(

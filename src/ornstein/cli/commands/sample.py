@@ -43,6 +43,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="an adapter (LoRA, LoHa, LoKr, DoRA) and how strongly; repeatable",
     )
     parser.add_argument(
+        "--clip-skip", type=int, help="how many of the text encoder's last layers are left out (default 0)"
+    )
+    parser.add_argument("--long-prompts", help="what exceeds the text encoder's length: cut (default) or chunk")
+    parser.add_argument(
+        "--guidance-rescale", type=float, help="share of the contrast added by guidance that is taken back (default 0)"
+    )
+    parser.add_argument("--size", help="HEIGHTxWIDTH in pixels, for diffusers folders (default: that of training)")
+    parser.add_argument(
         "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or one .png for a grid"
     )
     add_mark(parser)
@@ -73,6 +81,14 @@ def add_mark(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD",
         help="hide a mark in the pictures that ornstein env --verify finds: spread (default) or rivagan",
     )
+
+
+def size(text: str) -> tuple[int, int]:
+    """``HEIGHTxWIDTH``."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() for part in parts):
+        raise UsageError(f"--size takes HEIGHTxWIDTH in pixels, such as 512x768, got '{text}'")
+    return int(parts[0]), int(parts[1])
 
 
 LARGEST_SEED = 2**63 - 1
@@ -151,7 +167,11 @@ def run(args: argparse.Namespace) -> int:
     from ornstein.interop.load import load
     from ornstein.training.distributed import Ranks
 
-    system = load(args.what)
+    system = load(args.what, size=None if args.size is None else size(args.size))
+    if args.guidance_rescale is not None:
+        if not 0 <= args.guidance_rescale <= 1:
+            raise UsageError(f"--guidance-rescale lies in 0 .. 1, got {args.guidance_rescale:g}")
+        system.guidance_rescale = args.guidance_rescale
     if args.lora:
         from ornstein.interop.adapters.lora import parse, with_lora
 
@@ -160,7 +180,7 @@ def run(args: argparse.Namespace) -> int:
     alone = args.out.suffix.lower() == ".png"
     require_folder(args.out.parent if alone else args.out)
     begin = time.monotonic()
-    given = {k: getattr(args, k) for k in ("label", "prompt", "negative")}
+    given = {k: getattr(args, k) for k in ("label", "prompt", "negative", "clip_skip", "long_prompts")}
     with processes():
         ranks = Ranks.here()
         samples, evaluations = draw(args, system, {k: v for k, v in given.items() if v is not None}, ranks)

@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   ornstein train ddpm --data photos/ --size 32 --minutes 5 --out runs/mine
   ornstein train ddpm --data photos/ --minutes 10 --out runs/mine --resume
   ornstein train edm --data digits --set lr=1e-3 --set widths=64,128 --steps 500
+  ornstein train edm --data sketches/ --size 28 --from fashion-mnist --lora 8 --steps 500
   ornstein train edm --data digits --kimg 100 --snapshots 200 --accumulate 2
 """
 
@@ -42,6 +43,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--preset", help="a size that a paper used (ornstein show RECIPE lists them); --set goes before it"
+    )
+    parser.add_argument("--from", dest="base", metavar="RUN", help="begin with this model's weights")
+    parser.add_argument(
+        "--lora", type=int, metavar="RANK", help="train low-rank changes of the network of --from alone"
     )
     parser.add_argument("--captions", metavar="ENCODER", help="condition on the data's captions, encoded by minilm")
     budget = parser.add_mutually_exclusive_group()
@@ -132,6 +137,8 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             seed=args.seed,
             captions=args.captions,
+            base=args.base,
+            lora=args.lora,
             resume=args.resume,
             strict=args.strict,
             device=device,
@@ -182,12 +189,12 @@ def default_out(recipe: str, data: str) -> Path:
 def resume_command(args: argparse.Namespace, out: Path) -> str:
     """The command that goes on with a run where it was stopped, to the same end."""
     words = ["ornstein", "train", args.recipe, "--data", args.data, "--out", str(out), "--resume"]
-    for name in ("size", "minutes", "kimg", "steps", "snapshots"):
+    for name in ("size", "minutes", "kimg", "steps", "snapshots", "lora"):
         if (value := getattr(args, name)) is not None:
             words += [f"--{name}", str(value) if isinstance(value, int) else f"{value:g}"]
-    for name in ("preset", "captions"):
-        if getattr(args, name) is not None:
-            words += [f"--{name}", getattr(args, name)]
+    for name, value in (("preset", args.preset), ("captions", args.captions), ("from", args.base)):
+        if value is not None:
+            words += [f"--{name}", value]
     for pair in args.set:
         words += ["--set", pair]
     for name, default in (("seed", 0), ("device", "cpu"), ("accumulate", 1), ("workers", 0)):
