@@ -58,6 +58,10 @@ MODULES = (
     "ornstein.recipes.images.unipc",
     "ornstein.recipes.images.vdm",
     "ornstein.recipes.images.zero_terminal_snr",
+    "ornstein.recipes.series.csdi",
+    "ornstein.recipes.series.generator",
+    "ornstein.recipes.series.sssd",
+    "ornstein.recipes.series.timegrad",
 )
 """Every module that registers a recipe: one line per system."""
 

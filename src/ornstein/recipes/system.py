@@ -157,6 +157,12 @@ class System:
         """The first state of a batch, at ``times[0]``."""
         return self.process.prior((len(rng), *self.shape)).sample(rng)
 
+    def draw(
+        self, move: Sampler, times: Tensor, rng: Rng, cond: Cond, on_step: Callable[[Step], None] | None = None
+    ) -> Tensor:
+        """The states that a batch of seeds ends in."""
+        return simulate(move, self.begin(rng, times).to(self.device), times, rng, cond, on_step)
+
     def prepare(
         self,
         steps: int | None,
@@ -236,8 +242,7 @@ class System:
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])
             part = {k: v[start : start + batch].to(device) for k, v in cond.items()}
-            x = self.begin(rng, times).to(device)
-            x = simulate(move, x, times, rng, part, on_step)
+            x = self.draw(move, times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
             torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)
