@@ -73,6 +73,7 @@ def test_without_conditions_all_is_sought(name: str) -> None:
     torch.testing.assert_close(net(x, t), net(x, t, same))
 
 
+@torch.no_grad()
 def test_the_grid_attends_along_both_axes_and_keeps_samples_apart() -> None:
     net = network("grid")
     x, t = torch.randn(B, K, L), torch.full((B,), 300.0)

@@ -117,11 +117,11 @@ class NoiseConfig(SeriesConfig):
     noise: Noise = "levels"
     """"levels": any sigma, EDM's preconditioning, few deterministic steps; "chain": the paper's chain of ``chain`` betas with a
     prediction of the noise and ancestral steps"""
-    sigma_min: float = 0.01
-    sigma_max: float = 10.0
+    sigma_min: float = 0.02
+    sigma_max: float = 20.0
     sigma_data: float = 0.5
     p_mean: float = -1.2
-    p_std: float = 1.4
+    p_std: float = 1.5
     """ln sigma ~ N(p_mean, p_std^2) in training, for columns of variance 1"""
     chain: int = 50
     beta_1: float = 1e-4
@@ -161,7 +161,7 @@ class NoiseConfig(SeriesConfig):
 
     def sampler(self) -> tuple[Choice, str]:
         """The sampler, and its grid."""
-        return (get("dpmpp_2m"), "karras") if self.noise == "levels" else (get("ancestral"), "uniform")
+        return (get("dpmpp_2m"), "leap") if self.noise == "levels" else (get("ancestral"), "uniform")
 
 
 @dataclass(frozen=True, kw_only=True)
