@@ -175,6 +175,13 @@ class System:
         """The first state of a batch, and the conditions that its steps are made under."""
         return self.begin(rng, times), cond
 
+    def draw(
+        self, move: Sampler, times: Tensor, rng: Rng, cond: Cond, on_step: Callable[[Step], None] | None = None
+    ) -> tuple[Tensor, Cond]:
+        """The states that a batch of seeds ends in, and the conditions that its steps were made under."""
+        x, cond = self.first(move, rng, times, cond)
+        return simulate(move, x.to(self.device), times, rng, cond, on_step), cond
+
     def prepare(
         self,
         steps: int | None,
@@ -255,8 +262,7 @@ class System:
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])
             part: Cond = {k: v[start : start + batch].to(device) for k, v in cond.items()}
-            x, part = self.first(move, rng, times, part)
-            x = simulate(move, x.to(device), times, rng, part, on_step)
+            x, part = self.draw(move, times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
             torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)
