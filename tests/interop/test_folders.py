@@ -84,7 +84,7 @@ def test_stable_diffusion_draws_the_same_picture(name: str, negative: str, tmp_p
 def test_clip_skip_and_rescale(tmp_path: Path) -> None:
     path = stable_diffusion(tmp_path / "m", SCHEDULERS["DDIM"])
     system = ornstein.load(path)
-    system.rescale = 0.7
+    system.guidance_rescale = 0.7
     ours = system.sample(2, steps=5, seed=0, guidance=5.0, prompt="a cat", clip_skip=1).tensor
     pipe = diffusers.StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
     pipe.set_progress_bar_config(disable=True)

@@ -16,3 +16,4 @@ from ornstein.denoisers.parametrizations import V as V
 from ornstein.denoisers.parametrizations import Velocity as Velocity
 from ornstein.denoisers.wrappers import Clip as Clip
 from ornstein.denoisers.wrappers import DynamicThreshold as DynamicThreshold
+from ornstein.denoisers.windows import Windows as Windows

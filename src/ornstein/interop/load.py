@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ornstein.interop.files.run import is_pipeline_run
 from ornstein.recipes import house
 from ornstein.recipes.system import System
 
 
-def load(what: str | Path) -> System:
-    """A bundled model by name, a run folder, a checkpoint folder, or a pipeline's folder of the diffusers ecosystem.
+def load(
+    what: str | Path, *, tokenizer: str | Path | None = None, prediction: str | None = None, variant: str | None = None
+) -> System:
+    """A bundled model by name, a run folder, a checkpoint folder, a pipeline's folder of the diffusers ecosystem, or a single
+    ``.safetensors`` file in the original layout of Stable Diffusion.
+
+    Args:
+        tokenizer: a folder with CLIP's word pieces, for a single file that carries none.
+        prediction: what a single file's network predicts ("epsilon", "v_prediction"), where its family's custom is not meant.
+        variant: which weights of a diffusers folder, where it has several.
 
     Raises:
         CheckpointError: torn, wrong hash, newer format, of another recipe's shape, parts missing, or a pickle.
@@ -17,8 +26,15 @@ def load(what: str | Path) -> System:
         CapabilityError: a diffusers pipeline or option that is not served (named).
     """
     path = Path(what)
-    if (path / "model_index.json").is_file() and str(what) not in house.bundled_models():
+    if str(what) in house.bundled_models():
+        return house.load(what)
+    if (path / "model_index.json").is_file() and variant is None:
         from ornstein.interop import diffusers
 
         return diffusers.load(path)
+    single = path.is_file() and path.suffix == ".safetensors" and not (path.parent / "manifest.json").is_file()
+    if single or variant is not None or is_pipeline_run(path):
+        from ornstein.interop.files.opened import opened
+
+        return opened(path, tokenizer=tokenizer, prediction=prediction, variant=variant)
     return house.load(what)

@@ -59,6 +59,12 @@ MODULES = (
     "ornstein.recipes.images.unipc",
     "ornstein.recipes.images.vdm",
     "ornstein.recipes.images.zero_terminal_snr",
+    "ornstein.recipes.restoration.ccdf",
+    "ornstein.recipes.restoration.ddrm",
+    "ornstein.recipes.restoration.dps",
+    "ornstein.recipes.restoration.pigdm",
+    "ornstein.recipes.restoration.repaint",
+    "ornstein.recipes.restoration.sdedit",
 )
 """Every module that registers a recipe: one line per system."""
 

@@ -22,6 +22,7 @@ from ornstein.likelihood.dequantise import Dequantisation
 from ornstein.likelihood.result import Likelihood
 from ornstein.recipes.captions import CONDITION, Book
 from ornstein.recipes.samples import Samples
+from ornstein.restoration.table import Restoring
 from ornstein.samplers.base import Sampler, Step, simulate
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import Choice, get
@@ -51,6 +52,8 @@ class System:
     """share of the contrast that guidance adds and that is taken back"""
     clip: float | None = None
     """bound of |E[x_0]| in sampling, for data of a known range"""
+    restoring: Restoring | None = None
+    """how pictures are restored; by default as suits the measurement"""
     ema_half_life: float = 500_000
     captions: Book | None = None
     """the texts that the system was trained on, where it reads captions"""
@@ -128,9 +131,10 @@ class System:
     def _label(self, value: str | int) -> int:
         if isinstance(value, str) and value in self.classes:
             return self.classes.index(value)
-        if isinstance(value, str) and not value.lstrip("-").isdigit():
-            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}")
-        number = int(value)
+        try:
+            number = int(value)
+        except ValueError:
+            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}") from None
         if not -1 <= number < len(self.classes):
             known = ", ".join(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
@@ -158,6 +162,10 @@ class System:
     def begin(self, rng: Rng, times: Tensor) -> Tensor:
         """The first state of a batch, at ``times[0]``."""
         return self.process.prior((len(rng), *self.shape)).sample(rng)
+
+    def first(self, move: Sampler, rng: Rng, times: Tensor, cond: Cond) -> tuple[Tensor, Cond]:
+        """The first state of a batch, and the conditions that its steps are made under."""
+        return self.begin(rng, times), cond
 
     def prepare(
         self,
@@ -239,9 +247,9 @@ class System:
         done = []
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])
-            part = {k: v[start : start + batch].to(device) for k, v in cond.items()}
-            x = self.begin(rng, times).to(device)
-            x = simulate(move, x, times, rng, part, on_step)
+            part: Cond = {k: v[start : start + batch].to(device) for k, v in cond.items()}
+            x, part = self.first(move, rng, times, part)
+            x = simulate(move, x.to(device), times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
             torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)

@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 8 --guidance 2 --guidance-method apg -o clear
   torchrun --nproc-per-node 2 -m ornstein sample runs/mine -n 64 -o out
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat playing with a ball" --steps 50 -n 4
+  ornstein sample stable-diffusion-v1-5/ --prompt "a cat" --lora style.safetensors:0.8
 """
 
 
@@ -33,6 +34,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weak", help="the weaker model of autoguidance: a bundled model, a run or a checkpoint")
     parser.add_argument("--negative", help="what to keep away from, for systems that read text")
+    parser.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="FILE[:WEIGHT]",
+        help="an adapter (LoRA, LoHa, LoKr, DoRA) and how strongly; repeatable",
+    )
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or one .png for a grid"
     )
@@ -130,6 +138,10 @@ def run(args: argparse.Namespace) -> int:
     from ornstein.training.distributed import Ranks
 
     system = load(args.what)
+    if args.lora:
+        from ornstein.interop.adapters.lora import parse, with_lora
+
+        system = with_lora(system, *map(parse, args.lora))
     alone = args.out.suffix.lower() == ".png"
     require_folder(args.out.parent if alone else args.out)
     begin = time.monotonic()
