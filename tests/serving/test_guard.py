@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from PIL import ImageOps
 
 from ornstein.cli import main
@@ -129,6 +130,7 @@ def test_too_much_is_refused(server: Running, asked: dict, match: str) -> None:
 def test_no_json(server: Running, body: bytes) -> None:
     answer = server.http.post("/v1/samples", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400 and answer.json()["error"]["message"], answer.text
+    assert body != b"{" or "the body is no JSON" in answer.json()["error"]["message"]
 
 
 def test_bodies_that_are_too_large(server: Running) -> None:
@@ -180,6 +182,19 @@ def test_metrics_and_cross_origin(server: Running) -> None:
     answer = server.http.get("/health", headers={"Origin": "https://elsewhere.example"})
     assert "access-control-allow-origin" not in answer.headers
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_pages_that_are_named_may_call() -> None:
+    """A browser asks first, without a key."""
+    app = create_app(engine(), keys=keys.Keys({"0": keys.Client("x")}), origins=["https://here.example"])
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    with TestClient(app) as http:
+        for origin, status in (("https://here.example", 200), ("https://elsewhere.example", 400)):
+            answer = http.options("/v1/samples", headers={"Origin": origin, **asked})
+            assert answer.status_code == status
+        refused = http.get("/v1/models", headers={"Origin": "https://here.example"})
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == "https://here.example"
 
 
 @pytest.mark.parametrize(
