@@ -56,9 +56,13 @@ def told(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Fields:
-    """The fields of a request, those that a tab wants; they follow the model."""
+    """The fields of a request, those that a tab wants; they follow the model.
 
-    def __init__(self, page: Page, names: Sequence[str], n: int = 8):
+    ``method``: what is asked for is a method of its own that has its steps, so that 0 stands for them, and no guidance.
+    """
+
+    def __init__(self, page: Page, names: Sequence[str], n: int = 8, method: bool = False):
+        self.method = method
         self.names = [name for name in _ORDER if name in names]
         self.parts: dict[str, Any] = {}
         made = {
@@ -67,7 +71,9 @@ class Fields:
             "negative": lambda: gr.Textbox(label="Negative prompt", lines=1, visible=False),
             "sampler": lambda: gr.Dropdown([OWN], value=OWN, label="Sampler"),
             "grid": lambda: gr.Dropdown([OWN], value=OWN, label="Grid of times"),
-            "steps": lambda: _slider(1, 250, 18, 1, "Steps"),
+            "steps": lambda: _slider(
+                *((0, 250, 0, 1, "Steps (0: the method's own)") if method else (1, 250, 18, 1, "Steps"))
+            ),
             "guidance": lambda: _slider(0, 12, 1, 0.1, "Guidance"),
             "n": lambda: _slider(1, MOST, n, 1, "Samples"),
         }
@@ -122,8 +128,8 @@ class Fields:
             "negative": gr.update(visible=facts.prompts),
             "sampler": gr.update(choices=list(facts.samplers), value=OWN, visible=not facts.one_shot),
             "grid": gr.update(choices=list(facts.grids), value=OWN, visible=not facts.one_shot),
-            "steps": gr.update(value=min(facts.steps, 250), visible=not facts.one_shot),
-            "guidance": gr.update(value=facts.guidance, visible=facts.steers),
+            "steps": gr.update(value=0 if self.method else min(facts.steps, 250), visible=not facts.one_shot),
+            "guidance": gr.update(value=1 if self.method else facts.guidance, visible=facts.steers),
             "n": gr.update(),
             "seed": gr.update(),
         }
