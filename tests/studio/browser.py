@@ -29,7 +29,7 @@ def start(browser: str, driver: str) -> webdriver.Chrome:
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for argument in (
-        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1360,1000",
+        "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,900",
         "--enable-unsafe-swiftshader", "--no-first-run", "--disable-background-networking", "--disable-sync",
         "--disable-component-update", "--disable-extensions",
     ):  # fmt: skip

@@ -96,7 +96,7 @@ def _changed(asked: Edit, given: Tensor, shape: tuple[int, int, int]) -> tuple[M
         how = {"strength": float(asked.strength), "n": int(asked.n), "label": label, **steps}
         return lambda system, common: sdedit(system, given, **how, **common), given[0]
     if asked.task == "translate":
-        if label is None:
+        if label in (None, -1):
             raise UsageError("choose the label that the picture is to have")
         source = label_of(asked.from_label)
         begin = -1 if source is None else source

@@ -17,7 +17,7 @@ from ornstein.studio.parts.generating import dice, follow, label_of
 from ornstein.studio.tabs.base import Fields, Page, go, stop, told
 
 NAME = "Edit"
-CANVAS = 448
+CANVAS = 384
 OPTIONS = ("scale", "blur", "quality", "margin", "noise", "strength", "method", "from_label")
 BRUSHED = ("inpaint", "strokes")
 
@@ -47,7 +47,7 @@ def build(page: Page) -> None:
             editor = gr.ImageEditor(
                 label="Brush", type="pil", sources=[], canvas_size=(CANVAS, CANVAS), fixed_canvas=True, format="png",
                 brush=gr.Brush(default_size=28, colors=["#ffffff", "#000000", "#c4572e", "#2f6fb0", "#3f8f5b"]),
-                transforms=[], height=520, elem_id="o-editor",
+                transforms=[], height=440, elem_id="o-editor",
             )  # fmt: skip
             progress = gr.HTML(empty("give a picture, and press Edit"), elem_id="o-edited")
             gallery = gr.Gallery(
