@@ -48,7 +48,7 @@ def fitting() -> list[str]:
             tiny().prepare(4, name, None, None)
         except CapabilityError:
             continue
-        if name not in ("adaptive_rk", "adaptive_sde", "dpm_adaptive", "restart"):
+        if name not in ("adaptive_rk", "adaptive_sde", "dpm_adaptive", "restart", "consistent_annealed", "paradigms"):
             found.append(name)
     return found
 

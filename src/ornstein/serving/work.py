@@ -220,7 +220,7 @@ class Worker:
         job, course = flight.job, self._courses[flight.job]
         try:
             preview = flight.preview() if flight.index and flight.shows(flight.index) else None
-            job.stepped(Event("step", flight.index, flight.steps, preview, flight.first), course.progress)
+            job.stepped(Event("step", flight.index, flight.steps, preview, flight.first, course.progress))
             if not flight.landed:
                 return
             course.landed[flight.first] = flight.decoded()
@@ -248,7 +248,7 @@ class Worker:
             done, every = step.index + 1, job.request.preview_every
             shown = every > 0 and (done % every == 0 or done == step.total)
             preview = model.system.codec.preview(step.x).cpu() if shown else None
-            job.stepped(Event("step", done, step.total, preview), done / step.total)
+            job.stepped(Event("step", done, step.total, preview, 0, done / step.total))
 
         try:
             assert job.request.task is not None
