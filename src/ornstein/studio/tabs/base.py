@@ -75,7 +75,7 @@ class Fields:
                 *((0, 250, 0, 1, "Steps (0: the method's own)") if method else (1, 250, 18, 1, "Steps"))
             ),
             "guidance": lambda: _slider(0, 12, 1, 0.1, "Guidance"),
-            "n": lambda: _slider(1, MOST, n, 1, "Samples"),
+            "n": lambda: _slider(1, MOST, n, 1, "Samples", "o-samples"),
         }
         with gr.Group(elem_classes="o-fields"):
             for pair in (
@@ -120,10 +120,9 @@ class Fields:
         ]
 
     def _updates(self, facts: Facts) -> list[Any]:
+        labels = facts.choices[1:] if self.method else facts.choices
         own = {
-            "label": gr.update(
-                choices=facts.choices, value=IN_TURN if facts.labels else None, visible=bool(facts.labels)
-            ),
+            "label": gr.update(choices=labels, value=labels[0] if labels else None, visible=bool(labels)),
             "prompt": gr.update(visible=facts.prompts),
             "negative": gr.update(visible=facts.prompts),
             "sampler": gr.update(choices=list(facts.samplers), value=OWN, visible=not facts.one_shot),
@@ -136,8 +135,8 @@ class Fields:
         return [own[name] for name in self.names]
 
 
-def _slider(least: float, most: float, value: float, step: float, label: str) -> gr.Slider:
-    return gr.Slider(least, most, value=value, step=step, label=label, buttons=[], min_width=120)
+def _slider(least: float, most: float, value: float, step: float, label: str, kind: str = "") -> gr.Slider:
+    return gr.Slider(least, most, value=value, step=step, label=label, buttons=[], min_width=120, elem_classes=kind)
 
 
 _ORDER = ("label", "prompt", "negative", "sampler", "grid", "steps", "guidance", "n", "seed")
