@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 8 --guidance 2 --guidance-method apg -o clear
   torchrun --nproc-per-node 2 -m ornstein sample runs/mine -n 64 -o out
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat playing with a ball" --steps 50 -n 4
+  ornstein sample stable-diffusion-v1-5/ --prompt "a cat" --lora style.safetensors:0.8
 """
 
 
@@ -41,6 +42,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--guidance-rescale", type=float, help="share of the contrast added by guidance that is taken back (default 0)"
     )
     parser.add_argument("--size", help="HEIGHTxWIDTH in pixels, for diffusers folders (default: that of training)")
+    parser.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="FILE[:WEIGHT]",
+        help="an adapter (LoRA, LoHa, LoKr, DoRA) and how strongly; repeatable",
+    )
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or one .png for a grid"
     )
@@ -150,6 +158,10 @@ def run(args: argparse.Namespace) -> int:
         if not 0 <= args.guidance_rescale <= 1:
             raise UsageError(f"--guidance-rescale lies in 0 .. 1, got {args.guidance_rescale:g}")
         system.guidance_rescale = args.guidance_rescale
+    if args.lora:
+        from ornstein.interop.adapters.lora import parse, with_lora
+
+        system = with_lora(system, *map(parse, args.lora))
     alone = args.out.suffix.lower() == ".png"
     require_folder(args.out.parent if alone else args.out)
     begin = time.monotonic()

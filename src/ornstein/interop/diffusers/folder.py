@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError, unknown
 from ornstein.interop.diffusers.families.table import Family, pipelines
@@ -13,8 +16,6 @@ from ornstein.interop.diffusers.families.table import Family, pipelines
 INDEX = "model_index.json"
 _OF_TRANSFORMERS = ("text_encoder", "tokenizer", "depth_estimator", "feature_extractor")
 _PLACES = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "scheduler")
-_PROBLEMS = ("missing_keys", "unexpected_keys", "mismatched_keys")
-_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Index:
     family: Family
     settings: dict[str, Any] = field(default_factory=dict)
     """what the pipeline itself is told, such as ``force_zeros_for_empty_prompt``"""
+    tensors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    """part -> its weights, where they are in memory and not in the folder"""
 
 
 def is_folder(path: Path) -> bool:
@@ -114,7 +117,7 @@ def _looks_like(path: Path) -> str:
 
 
 def load_part(index: Index, part: str) -> Any:
-    """One part through its own class, from safetensors on this disk only.
+    """One part through its own class, from safetensors on this disk only (one file, shards, or a variant such as fp16).
 
     Raises:
         CheckpointError: the weights are pickles, missing, or do not fit the class (the tensors are listed).
@@ -129,46 +132,6 @@ def load_part(index: Index, part: str) -> Any:
     kind = getattr(module, index.parts[part])
     if part.startswith(("tokenizer", "feature_extractor")):
         return kind.from_pretrained(folder, local_files_only=True)
-    weights = [p for p in folder.iterdir() if p.suffix == ".safetensors"]
-    if not weights:
-        pickles = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLES)
-        if pickles:
-            raise CheckpointError(
-                f"{folder / pickles[0]} is a pickle, which can run code when it is read: refused. Convert it to "
-                "safetensors where you trust it"
-            )
-        raise CheckpointError(f"{folder} holds no .safetensors file")
-    model, report = _quiet(kind, folder, library)
-    problems = {k: sorted(map(_name, report.get(k) or ())) for k in _PROBLEMS}
-    problems["unexpected_keys"] = [k for k in problems["unexpected_keys"] if not k.endswith("position_ids")]
-    found = {k: v for k, v in problems.items() if v}
-    if found:
-        text = "; ".join(f"{k.replace('_', ' ')}: {', '.join(v[:8])}" for k, v in found.items())
-        raise CheckpointError(f"the weights in {folder} do not fit {index.parts[part]}: {text}")
-    return model.eval()
+    from ornstein.interop.diffusers.fitting import fitted
 
-
-def _name(found: Any) -> str:
-    """A tensor's name, with both shapes where they differ."""
-    if isinstance(found, str):
-        return found
-    name, file, model = found
-    return f"{name} is {list(file)}, not {list(model)}"
-
-
-def _quiet(kind: Any, folder: Path, library: str) -> tuple[Any, dict[str, Any]]:
-    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
-    options |= {"ignore_mismatched_sizes": True}  # they are reported, and refused here with the others
-    if library == "diffusers":
-        options |= {"low_cpu_mem_usage": False}
-    bars = __import__(f"{library}.utils.logging", fromlist=["logging"])
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        model, report = kind.from_pretrained(folder, **options)
-    except (OSError, ValueError, RuntimeError) as e:
-        raise CheckpointError(f"the weights in {folder} cannot be read: {e}") from e
-    finally:
-        if shown:
-            bars.enable_progress_bar()
-    return model, report
+    return fitted(kind, folder, index.tensors.get(part))

@@ -100,9 +100,10 @@ def same_channels(config: Any, beside: int = 0) -> int:
     """The channels of the state.
 
     Raises:
-        CapabilityError: the network does not give as many channels as it takes, those beside the state left out.
+        CapabilityError: the network does not give as many channels as it takes, those beside the state left out, nor twice as
+            many, which is a variance as well.
     """
     taken, gives = int(config.in_channels) - beside, int(config.out_channels)
-    if taken != gives:
+    if gives not in (taken, 2 * taken):
         raise CapabilityError(f"the network takes {config.in_channels} channels and gives {gives}: not served")
-    return gives
+    return taken
