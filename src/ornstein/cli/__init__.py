@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "measure samples against data",
     "benchmark": "several systems, samplers and step counts on one data set: a table and plots",
     "likelihood": "measure the likelihood of data, in bits per dimension",
+    "serve": "answer requests over HTTP: OpenAI's image API, jobs for every modality",
     "reproduce": "run a recipe's check and write its ledger row",
     "data": "list, fetch and show data sets",
     "doctor": "what is wrong with data or a run, and what to do about it",

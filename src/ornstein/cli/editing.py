@@ -23,6 +23,8 @@ from ornstein.measurements import JPEG, Direct, Grey, Mask, Measurement, bicubic
 from ornstein.recipes.edit import interpolate, sdedit, translate
 from ornstein.recipes.restore import restore
 from ornstein.recipes.samples import Samples
+from ornstein.recipes.system import System
+from ornstein.recipes.windows import widened
 
 
 def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) -> tuple[Samples, Tensor]:
@@ -43,7 +45,7 @@ def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) 
         given = torch.stack([read(f, channels, (width, height)) for f in files])
         steps = args.steps or 50
         if args.task == "strokes":
-            made = sdedit(system, given, strength=args.strength or 0.5, n=args.n, steps=steps, **common, **label)
+            made = sdedit(system, given, strength=args.strength, n=args.n, steps=args.steps, **common, **label)
         elif args.task == "translate":
             if args.label is None:
                 raise UsageError("--task translate needs --label: what the picture is to become")
@@ -62,7 +64,7 @@ def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) 
         n=args.n,
         method=args.method,
         steps=args.steps,
-        strength=args.strength or 1.0,
+        strength=args.strength,
         **common,
         **label,
     )
@@ -72,6 +74,27 @@ def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) 
 def _from(args: argparse.Namespace) -> str | int:
     """What the pictures show; without a word of it, nothing in particular."""
     return -1 if args.from_label is None else args.from_label
+
+
+def at_size(args: argparse.Namespace, system: System) -> System:
+    """The system at the size of the given pictures (of what they are to become, where they are to grow)."""
+    sizes = {}
+    for file in pictures_at(args.image):
+        try:
+            sizes[file] = size_of(file)
+        except Unreadable as e:
+            raise DataError(f"{file}: {e}") from e
+    (first, (high, wide)), *others = sizes.items()
+    for file, size in others:
+        if size != (high, wide):
+            raise DataError(
+                f"--windows keeps the pictures' size, and {file} has {size[1]} x {size[0]} pixels where {first} has {wide} x "
+                f"{high}; edit them one by one"
+            )
+    if args.task == "uncrop":
+        raise UsageError("--windows keeps the picture's size, and uncrop puts it into a larger one: leave it out")
+    grown = args.scale if args.task == "superres" else 1
+    return widened(system, high * grown, wide * grown)
 
 
 def beside(given: Tensor, made: Tensor) -> Tensor:

@@ -355,4 +355,18 @@ def _restore(found: Checkpoint) -> System:
         **{k: progress[k] for k in ("step", "seen") if k in progress},
         **found.meta.get("about", {}),
     }
+    system.unfinished = _unfinished(system, progress)
     return system
+
+
+def _unfinished(system: System, progress: Mapping[str, Any]) -> str:
+    """What to say of a run that stopped before the stage that trains its denoiser; empty for all others."""
+    trained = progress.get("trained")
+    if trained is None or "denoiser" in trained or not any(p.requires_grad for p in system.denoiser.parameters()):
+        return ""
+    done = ", ".join(trained) or "nothing"
+    return (
+        f"this run of '{system.recipe}' stopped after {progress['step']} steps, before the stage that trains its denoiser "
+        f"(trained so far: {done}); its samples would be noise. Go on with --resume and more --minutes or --steps, or make "
+        "the stages before it shorter"
+    )

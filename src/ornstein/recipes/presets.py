@@ -244,6 +244,15 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "sohl-dickstein": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"multiscale": True, "chain": 1000, "sampling_steps": 1000, "first_step": "fixed", "precision": "fp32"}
+            | {"batch": 512, "lr": 1e-3, "warmup": 0, "flip": False, "clip": 0.0},
+            "Sohl-Dickstein et al. 2015, appendix D.2, and the released code for its sizes; Adam in place of SFO",
+            reduced=_REDUCED,
+        ),
+    },
     "cld": {
         "cifar10": Preset(
             _CIFAR

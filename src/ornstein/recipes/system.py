@@ -22,6 +22,7 @@ from ornstein.likelihood.dequantise import Dequantisation
 from ornstein.likelihood.result import Likelihood
 from ornstein.recipes.captions import CONDITION, Book
 from ornstein.recipes.samples import Samples
+from ornstein.restoration.table import Restoring
 from ornstein.samplers.base import Sampler, Step, simulate
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import Choice, get
@@ -51,6 +52,8 @@ class System:
     """share of the contrast that guidance adds and that is taken back"""
     clip: float | None = None
     """bound of |E[x_0]| in sampling, for data of a known range"""
+    restoring: Restoring | None = None
+    """how pictures are restored; by default as suits the measurement"""
     ema_half_life: float = 500_000
     captions: Book | None = None
     """the texts that the system was trained on, where it reads captions"""
@@ -60,6 +63,8 @@ class System:
     """of one sample, where the codec changes it; that of the state by default"""
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
+    unfinished: str = ""
+    """why samples of a run would be noise: it stopped before the stage that trains the denoiser"""
 
     def __post_init__(self) -> None:
         self.data_shape = self.data_shape or self.shape
@@ -126,9 +131,10 @@ class System:
     def _label(self, value: str | int) -> int:
         if isinstance(value, str) and value in self.classes:
             return self.classes.index(value)
-        if isinstance(value, str) and not value.lstrip("-").isdigit():
-            raise UsageError(f"unknown label '{value}'; the known ones are {_few(self.classes)}")
-        number = int(value)
+        try:
+            number = int(value)
+        except ValueError:
+            raise UsageError(f"unknown label '{value}'; the known ones are {_few(self.classes)}") from None
         if not -1 <= number < len(self.classes):
             known = _few(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
@@ -171,6 +177,8 @@ class System:
         weak: Denoiser | None = None,
     ) -> tuple[Sampler, Tensor, dict[str, Any]]:
         """The sampler and the times that a call of :meth:`sample` will use, and their description."""
+        if self.unfinished:
+            raise UsageError(self.unfinished)
         if steps is not None and steps < 1:
             raise UsageError(f"steps must be at least 1, got {steps}")
         choice = self.sampler if sampler is None else get(sampler) if isinstance(sampler, str) else sampler
@@ -286,6 +294,8 @@ class System:
         """
         from ornstein.recipes.likelihood import log_likelihood
 
+        if self.unfinished:
+            raise UsageError(self.unfinished)
         given = dict(conditions)
         if self.classes and given.get("label") is None:
             given["label"] = -1

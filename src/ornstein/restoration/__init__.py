@@ -11,4 +11,5 @@ from ornstein.restoration.pigdm import PiGDM as PiGDM
 from ornstein.restoration.red_diff import REDDiff as REDDiff
 from ornstein.restoration.repaint import RePaint as RePaint
 from ornstein.restoration.table import METHODS as METHODS
+from ornstein.restoration.table import Restoring as Restoring
 from ornstein.restoration.table import get_method as get_method

@@ -14,6 +14,7 @@ from ornstein.core.errors import UsageError, unknown
 EXAMPLES = """examples:
   ornstein edit fashion-mnist --task inpaint --image shoe.png --box 8,8,12,12 -n 4 -o filled
   ornstein edit fashion-mnist --task superres --image small/ --scale 4 -o large
+  ornstein edit fashion-mnist --task superres --image wide.png --scale 2 --windows -o large
   ornstein edit fashion-mnist --task deblur --image blurred.png --blur 1.5 --noise 0.02
   ornstein edit fashion-mnist --task strokes --image drawing.png --strength 0.6 --label dress
   ornstein edit fashion-mnist --task translate --image shirt.png --from-label shirt --label dress
@@ -62,6 +63,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=int, default=32, help="how many are drawn at once; changes no result (default 32)"
     )
+    parser.add_argument(
+        "--windows",
+        action="store_true",
+        help="keep the pictures' size: the model covers them in windows that overlap by half and agree",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png")
 
@@ -80,10 +86,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--noise is a standard deviation, 0 or more, got {args.noise:g}")
     require_folder(args.out)
     from ornstein.cli.device import require_device
-    from ornstein.cli.editing import edit
+    from ornstein.cli.editing import at_size, edit
     from ornstein.interop.load import load
 
     system = load(args.what).to(require_device(args.device))
+    if args.windows:
+        system = at_size(args, system)
     begin = time.monotonic()
     with Progress(f"{args.task} with {args.what}") as bar:
         samples, shown = edit(args, system, _told(bar.update))

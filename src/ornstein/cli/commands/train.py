@@ -11,7 +11,7 @@ from typing import Any
 
 from ornstein.cli import tuning
 from ornstein.cli.output import Progress, duration, emit, require_folder, say, write_log
-from ornstein.core.errors import UsageError
+from ornstein.core.errors import CapabilityError, UsageError
 
 EXAMPLES = """examples:
   ornstein train edm --data digits --minutes 2 --out runs/digits
@@ -176,7 +176,12 @@ def run(args: argparse.Namespace) -> int:
     write_log(log, f"{head}; stopped by {result.reason}")
     if stopped:
         say(f"stopped ({result.reason}) and saved; go on with:\n  {about['resume']}")
-    emit(args, about, f"{head}\nrun: {out}\nnext: ornstein sample {shlex.quote(str(out))} -n 64")
+    if system.unfinished:
+        say(f"warning: {system.unfinished}")
+    further = f"ornstein sample {shlex.quote(str(out))} -n 64"
+    if system.unfinished:
+        further = "the same command with --resume and more --minutes or --steps"
+    emit(args, about, f"{head}\nrun: {out}\nnext: {further}")
     return code
 
 
@@ -210,7 +215,10 @@ def strip(system: Any, path: Path, write: bool = True) -> None:
     Where the model is divided among processes all draw it, and one has ``write``.
     """
     n = max(len(system.classes), 8) if len(system.classes) <= 16 else 16
-    row = system.sample(n, seed=0, steps=10, sampler="dpmpp_2m")
+    try:
+        row = system.sample(n, seed=0, steps=10, sampler="dpmpp_2m")
+    except CapabilityError:  # finite sets, velocities: the recipe's own
+        row = system.sample(n, seed=0, steps=10)
     if not write:
         return
     try:
