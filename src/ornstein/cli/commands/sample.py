@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 8 --label sneaker --guidance 2 -o sneakers
   ornstein sample runs/mine -n 16 --sampler "DPM++ 2M Karras" --steps 20 -o grid.png
   ornstein sample fashion-mnist -n 8 --guidance 2 --guidance-method apg -o clear
+  ornstein sample runs/large -n 8 --mark -o marked
   torchrun --nproc-per-node 2 -m ornstein sample runs/mine -n 64 -o out
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat playing with a ball" --steps 50 -n 4
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat" --lora style.safetensors:0.8
@@ -47,6 +48,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or one .png for a grid"
     )
+    add_mark(parser)
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +65,17 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument("--fast", action="store_true", help="bf16 network calls: quicker, not equal to the last digit")
+
+
+def add_mark(parser: argparse.ArgumentParser) -> None:
+    """The invisible mark, for what writes pictures."""
+    parser.add_argument(
+        "--mark",
+        nargs="?",
+        const="spread",
+        metavar="METHOD",
+        help="hide a mark in the pictures that ornstein env --verify finds: spread (default) or rivagan",
+    )
 
 
 def size(text: str) -> tuple[int, int]:
@@ -145,6 +158,7 @@ def run(args: argparse.Namespace) -> int:
     """Sample and write the files."""
     check(args)
     from ornstein.cli.evaluating import processes
+    from ornstein.cli.sealing import sealer
     from ornstein.interop.load import load
     from ornstein.training.distributed import Ranks
 
@@ -154,6 +168,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--guidance-rescale lies in 0 .. 1, got {args.guidance_rescale:g}")
         system.guidance_rescale = args.guidance_rescale
     system, followed = adapting.adapted(system, args)
+    sealing = sealer(args.mark, system.data_shape)
     alone = args.out.suffix.lower() == ".png"
     require_folder(args.out.parent if alone else args.out)
     begin = time.monotonic()
@@ -168,6 +183,7 @@ def run(args: argparse.Namespace) -> int:
         paths = [samples.save_grid(args.out, zoom=2)]
     else:
         paths = [*samples.save(args.out), samples.save_grid(args.out / "grid.png", zoom=2)]
+    sealing(paths)
     about = {
         "files": [str(p) for p in paths],
         "evaluations": evaluations,

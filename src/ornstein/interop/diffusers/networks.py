@@ -34,7 +34,7 @@ class Network(nn.Module):
         self.takes_micro = getattr(config, "addition_embed_type", None) == "text_time"
         self.scale_width = getattr(config, "time_cond_proj_dim", None)
         self.guides = nn.ModuleList()
-        """what changes the arguments of each call of the model, ``(x, t, words, cond) -> words``: control networks"""
+        """change the arguments of each call of the model: ``(x, t, words, cond) -> words`` of control networks and the like"""
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
         words: dict[str, Any] = {}
