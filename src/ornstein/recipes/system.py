@@ -142,7 +142,7 @@ class System:
         try:
             number = int(value)
         except ValueError:
-            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}") from None
+            raise UsageError(f"unknown label '{value}'; the known ones are {_few(self.classes)}") from None
         if not -1 <= number < len(self.classes):
             known = _few(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
