@@ -16,6 +16,7 @@ TINY: dict[str, Any] = {"batch": 8, "widths": (64,), "blocks": 1, "patch": 1, "p
 
 OWN: dict[str, dict[str, Any]] = {
     "baseline-flow": {"depth": 2, "width": 16},
+    "cdm": {"base_sampling_steps": 2},
     "latent-diffusion": {"autoencoder_steps": 1, "codec_widths": (8, 8), "critic_start": 0},
     "rectified-flow": {"pairs": 8, "pair_steps": 2},
 }

@@ -8,6 +8,7 @@ from ornstein.measurements.blur import Blur as Blur
 from ornstein.measurements.blur import motion as motion
 from ornstein.measurements.colours import Grey as Grey
 from ornstein.measurements.direct import Direct as Direct
+from ornstein.measurements.enlarge import enlarged as enlarged
 from ornstein.measurements.fourier import Fourier as Fourier
 from ornstein.measurements.fourier import lines as lines
 from ornstein.measurements.mask import Mask as Mask

@@ -59,11 +59,14 @@ MODULES = (
     "ornstein.recipes.images.vdm",
     "ornstein.recipes.images.zero_terminal_snr",
     "ornstein.recipes.restoration.ccdf",
+    "ornstein.recipes.restoration.cdm",
     "ornstein.recipes.restoration.ddrm",
     "ornstein.recipes.restoration.dps",
+    "ornstein.recipes.restoration.palette",
     "ornstein.recipes.restoration.pigdm",
     "ornstein.recipes.restoration.repaint",
     "ornstein.recipes.restoration.sdedit",
+    "ornstein.recipes.restoration.sr3",
 )
 """Every module that registers a recipe: one line per system."""
 
