@@ -244,6 +244,15 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "sohl-dickstein": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"multiscale": True, "chain": 1000, "sampling_steps": 1000, "first_step": "fixed", "precision": "fp32"}
+            | {"batch": 512, "lr": 1e-3, "warmup": 0, "flip": False, "clip": 0.0},
+            "Sohl-Dickstein et al. 2015, appendix D.2, and the released code for its sizes; Adam in place of SFO",
+            reduced=_REDUCED,
+        ),
+    },
     "cld": {
         "cifar10": Preset(
             _CIFAR
@@ -257,7 +266,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "lsun64": Preset(
             _CIFAR
             | {"architecture": "ddpm_cifar10", "size": 64, "dropout": 0.0, "lr": 5e-5, "batch": 32, "steps": 1_000_000}
-            | {"sampling_steps": 1000, "ema_half_life": 222_000},
+            | {"sampling_steps": 1000, "ema_half_life": 222_000, "prediction": "eps"},
             "Lee et al. 2022, section 5: 64 x 64, learning rate 5e-5; the network of DDPM",
             reduced={"size": 8, "batch": 2},
         ),

@@ -55,6 +55,7 @@ MODULES = (
     "ornstein.recipes.images.rectified_flow",
     "ornstein.recipes.images.score_sde",
     "ornstein.recipes.images.shortcut",
+    "ornstein.recipes.images.sohl_dickstein",
     "ornstein.recipes.images.unipc",
     "ornstein.recipes.images.vdm",
     "ornstein.recipes.images.zero_terminal_snr",
@@ -67,6 +68,10 @@ MODULES = (
     "ornstein.recipes.restoration.repaint",
     "ornstein.recipes.restoration.sdedit",
     "ornstein.recipes.restoration.sr3",
+    "ornstein.recipes.series.csdi",
+    "ornstein.recipes.series.generator",
+    "ornstein.recipes.series.sssd",
+    "ornstein.recipes.series.timegrad",
 )
 """Every module that registers a recipe: one line per system."""
 

@@ -29,6 +29,9 @@ from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import Choice, get
 from ornstein.training.fit import Data, Stage
 
+WORDS = ("prompt", "negative", "clip_skip")
+"""Conditions that are kept in the provenance as they were given."""
+
 
 @dataclass
 class System:
@@ -66,6 +69,8 @@ class System:
     """of one sample, where the codec changes it; that of the state by default"""
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
+    unfinished: str = ""
+    """why samples of a run would be noise: it stopped before the stage that trains the denoiser"""
 
     def __post_init__(self) -> None:
         self.data_shape = self.data_shape or self.shape
@@ -74,6 +79,11 @@ class System:
     def one_shot(self) -> bool:
         """Whether the codec alone has learned the data, so that neither steps nor samplers matter (GAN, VAE, flow)."""
         return isinstance(self.denoiser, StandardNormal)
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether people say in words what it shall make."""
+        return self.captions is not None
 
     @property
     def device(self) -> torch.device:
@@ -152,11 +162,12 @@ class System:
     def _label(self, value: str | int) -> int:
         if isinstance(value, str) and value in self.classes:
             return self.classes.index(value)
-        if isinstance(value, str) and not value.lstrip("-").isdigit():
-            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}")
-        number = int(value)
+        try:
+            number = int(value)
+        except ValueError:
+            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}") from None
         if not -1 <= number < len(self.classes):
-            known = ", ".join(self.classes)
+            known = _few(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
         return number
 
@@ -183,6 +194,17 @@ class System:
         """The first state of a batch, at ``times[0]``."""
         return self.process.prior((len(rng), *self.shape)).sample(rng)
 
+    def first(self, move: Sampler, rng: Rng, times: Tensor, cond: Cond) -> tuple[Tensor, Cond]:
+        """The first state of a batch, and the conditions that its steps are made under."""
+        return self.begin(rng, times), cond
+
+    def draw(
+        self, move: Sampler, times: Tensor, rng: Rng, cond: Cond, on_step: Callable[[Step], None] | None = None
+    ) -> tuple[Tensor, Cond]:
+        """The states that a batch of seeds ends in, and the conditions that its steps were made under."""
+        x, cond = self.first(move, rng, times, cond)
+        return simulate(move, x.to(self.device), times, rng, cond, on_step), cond
+
     def prepare(
         self,
         steps: int | None,
@@ -193,6 +215,8 @@ class System:
         weak: Denoiser | None = None,
     ) -> tuple[Sampler, Tensor, dict[str, Any]]:
         """The sampler and the times that a call of :meth:`sample` will use, and their description."""
+        if self.unfinished:
+            raise UsageError(self.unfinished)
         if steps is not None and steps < 1:
             raise UsageError(f"steps must be at least 1, got {steps}")
         choice = self.sampler if sampler is None else get(sampler) if isinstance(sampler, str) else sampler
@@ -252,8 +276,7 @@ class System:
         )
         if weak is not None:
             weak.modules.eval()
-        if conditions.get("prompt") is not None:
-            about["prompt"] = conditions["prompt"]
+        about |= {name: conditions[name] for name in WORDS if conditions.get(name) is not None}
         seeds = list(range(seed, seed + n))
         cond: Cond = self.conditions(seeds, conditions)
         self.modules.eval()
@@ -261,9 +284,8 @@ class System:
         done = []
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])
-            part = {k: v[start : start + batch].to(device) for k, v in cond.items()}
-            x = self.begin(rng, times).to(device)
-            x = simulate(move, x, times, rng, part, on_step)
+            part: Cond = {k: v[start : start + batch].to(device) for k, v in cond.items()}
+            x, part = self.draw(move, times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
             torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)
@@ -308,6 +330,8 @@ class System:
         """
         from ornstein.recipes.likelihood import log_likelihood
 
+        if self.unfinished:
+            raise UsageError(self.unfinished)
         given = dict(conditions)
         if self.classes and given.get("label") is None:
             given["label"] = -1
@@ -354,6 +378,10 @@ class System:
         if isinstance(self.denoiser, Preconditioned):
             self.denoiser.autocast = torch.bfloat16
         return self
+
+
+def _few(names: Sequence[str], most: int = 40) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _told(value: Any) -> Any:
