@@ -18,6 +18,7 @@ OWN: dict[str, dict[str, Any]] = {
     "baseline-flow": {"depth": 2, "width": 16},
     "cdm": {"base_sampling_steps": 2},
     "latent-diffusion": {"autoencoder_steps": 1, "codec_widths": (8, 8), "critic_start": 0},
+    "srdiff": {"encoder_width": 4, "encoder_blocks": 1},
     "rectified-flow": {"pairs": 8, "pair_steps": 2},
 }
 """More fields, for single recipes."""

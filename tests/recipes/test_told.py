@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import ornstein
+from ornstein.codecs.residual import Residual
 from ornstein.core.batch import Batch
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import CapabilityError, DataError, UsageError
@@ -15,6 +16,7 @@ from ornstein.core.loss import Loss
 from ornstein.core.rng import Random, Stream
 from ornstein.measurements import JPEG, Grey, Mask, Measurement, average_pooling, bicubic, enlarged
 from ornstein.networks.pasted import Pasted
+from ornstein.networks.rrdb import Encoded, RRDBEncoder
 from ornstein.objectives.told import Telling
 from ornstein.recipes import house
 from ornstein.recipes.cascade import Cascade
@@ -202,11 +204,66 @@ def test_palettes_other_tasks() -> None:
         fill.of_measurement(Measurement(x * odd, Mask(odd)))
 
 
+def test_a_residual_goes_there_and_back() -> None:
+    y = torch.rand((2, 1, 2, 2), generator=torch.Generator().manual_seed(0)) - 0.5
+    up = enlarged(y, (8, 8))
+    codec = Residual("small", (8, 8), 2.0)
+    x = up + 0.45 * (torch.rand((2, 1, 8, 8), generator=torch.Generator().manual_seed(1)) * 2 - 1)
+    state = codec.encode(x, Stream(0), {"small": y})
+    torch.testing.assert_close(state, 2 * (x - up))
+    torch.testing.assert_close(codec.decode(state, {"small": y}), x)
+    cut = codec.encode((up + 0.8).clamp(max=1.4), Stream(0), {"small": y})
+    assert float(cut.max()) == 1.0
+    # Without a small picture, or with one that is missing, nothing is added.
+    missing = {"small": torch.full_like(y, torch.nan)}
+    assert torch.equal(codec.decode(state), codec.decode(state, missing)) and torch.equal(
+        codec.decode(state), state / 2
+    )
+    with pytest.raises(UsageError, match="factor of a residual must be positive"):
+        Residual("small", (8, 8), 0.0)
+
+
+def test_the_encoder_learns_first_and_then_rests() -> None:
+    system = built("srdiff", encoder_width=8, encoder_blocks=3, scale=2, steps=9, precision="fp32")
+    first, last = system.stages([])
+    assert [(s.name, s.steps) for s in (first, last)] == [("encoder", 3), ("denoiser", 6)]
+    encoder, others = ({id(p) for p in s.updates[0].params} for s in (first, last))
+    assert encoder.isdisjoint(others) and len(encoder | others) == len(list(system.denoiser.parameters()))
+    batch = Batch(torch.randint(0, 256, (4, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)))
+    first.updates[0].objective(batch, Stream(0)).value.backward()
+    assert all(p.grad is not None for p in first.updates[0].params)
+    system.denoiser.zero_grad()
+    torch.nn.init.normal_(next(p for n, p in system.denoiser.named_parameters() if n.endswith("out_gain")), std=1.0)
+    last.updates[0].objective(batch, Stream(0)).value.backward()
+    assert not any(p.grad is not None and bool(p.grad.any()) for p in first.updates[0].params)
+    assert all(p.grad is not None for n, p in system.denoiser.named_parameters() if "enlarge" in n)
+
+
+def test_an_encoder_has_the_size_of_the_large_picture() -> None:
+    for scale in (1, 2, 3, 4):
+        encoder = RRDBEncoder(1, scale, width=4, blocks=4)
+        small = torch.zeros(2, 1, 3, 3)
+        assert encoder(small).shape == (2, 1, 3 * scale, 3 * scale) and encoder.features(small).shape == (2, 4, 3, 3)
+        seen = []
+
+        class Inner(torch.nn.Module):
+            def forward(self, x: torch.Tensor, t: torch.Tensor, cond: Cond = NO_COND) -> torch.Tensor:
+                seen.append(cond["features"].shape)  # noqa: B023 - called in this turn of the loop
+                return x
+
+        Encoded(Inner(), encoder, 5, "small", "features")(
+            torch.zeros(2, 1, 3 * scale, 3 * scale), torch.zeros(2), {"small": small}
+        )
+        assert seen == [(2, 5, 3 * scale, 3 * scale)]
+
+
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("cdm", {"level": 1.5}, "level, the time .* lies in"),
     ("cdm", {"base_steps": 0}, "must be at least 1, got 0 and 100"),
     ("palette", {"task": "colorization"}, "needs pictures of 3 channels, got 1"),
     ("palette", {"quality": (0,)}, "quality of JPEG lies in 1 .. 100"),
+    ("srdiff", {"factor": 0.0}, "factor must be positive"),
+    ("srdiff", {"encoder_steps": 0}, "must be at least 1, got 0 and 32"),
     ("sr3", {"scale": 1}, "scale must be at least 2"),
     ("sr3", {"scale": 3}, "scale 3 does not divide 8"),
     ("sr3", {"beta_1": 0.0}, "0 < beta_1 <= beta_T < 1"),

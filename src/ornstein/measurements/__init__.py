@@ -1,5 +1,6 @@
 """Measurements: what is known of an image that is sought, as operators with adjoints and singular values."""
 
+from ornstein.core.enlarge import enlarged as enlarged
 from ornstein.core.measurement import SVD as SVD
 from ornstein.core.measurement import Linear as Linear
 from ornstein.core.measurement import Measurement as Measurement
@@ -8,7 +9,6 @@ from ornstein.measurements.blur import Blur as Blur
 from ornstein.measurements.blur import motion as motion
 from ornstein.measurements.colours import Grey as Grey
 from ornstein.measurements.direct import Direct as Direct
-from ornstein.measurements.enlarge import enlarged as enlarged
 from ornstein.measurements.fourier import Fourier as Fourier
 from ornstein.measurements.fourier import lines as lines
 from ornstein.measurements.mask import Mask as Mask

@@ -68,6 +68,7 @@ MODULES = (
     "ornstein.recipes.restoration.repaint",
     "ornstein.recipes.restoration.sdedit",
     "ornstein.recipes.restoration.sr3",
+    "ornstein.recipes.restoration.srdiff",
     "ornstein.recipes.series.csdi",
     "ornstein.recipes.series.generator",
     "ornstein.recipes.series.sssd",
