@@ -44,7 +44,7 @@ class PicturedConfig(NetworkConfig):
 
     def vp(self) -> VP:
         """The process; refused where signal would be left at its end."""
-        betas = torch.linspace(self.beta_1, self.beta_T, self.chain, dtype=torch.float64)
+        betas = torch.linspace(self.beta_1, self.beta_T, self.chain, dtype=torch.float64, device="cpu")
         left = float((1 - betas).log().sum().exp())
         if left > 0.05:
             raise UsageError(
