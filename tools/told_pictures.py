@@ -19,6 +19,7 @@ from ornstein.codecs.base import to_bytes
 from ornstein.core.enlarge import enlarged
 from ornstein.core.rng import Stream
 from ornstein.data import Loader
+from ornstein.data.dataset import Images
 from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.networks.pasted import Pasted
 from ornstein.recipes import house
@@ -77,6 +78,27 @@ def trained(name: str, updates: int) -> Image.Image:
     return image_grid(to_bytes(torch.cat([r.clamp(-1, 1) for r in rows])), columns=COUNT, zoom=5)
 
 
+def painted(updates: int) -> Image.Image:
+    """Rows of coloured digits, of their lines, of two draws, and of draws whose start is one of the four colours."""
+    from ornstein.recipes.checks import generative_colorization as check
+    from ornstein.recipes.restoration.generative_colorization import coloured, generative_colorization, line_art
+
+    _, grey = digits("train")
+    every = torch.cat([check.paint(grey, torch.full((len(grey),), k)) for k in range(check.HUES)])
+    images = Images(((every + 1) * 127.5).round().byte().numpy(), name="painted digits")
+    x = check.paint(digits("test")[1][:COUNT], torch.arange(COUNT) % check.HUES)
+    system = generative_colorization(check.CONFIG)
+    denoiser = system.denoiser
+    assert isinstance(denoiser, Preconditioned)
+    denoiser.network = ToldMLP(system.shape, "lines", (1, 8, 8), width=320)
+    *_, stage = system.stages(Loader(images, 128, 0))
+    learn(denoiser, stage.updates[0].objective, images, updates, 0)
+    lines = line_art(x)
+    rows = [x, lines.expand_as(x), *(system.sample(COUNT, seed=100 * i, lines=lines).tensor for i in range(2))]
+    rows += [coloured(system, lines, c * 2 - 1, steps=30).tensor for c in check.palette()[:2]]
+    return image_grid(to_bytes(torch.cat(rows)), columns=COUNT, zoom=5)
+
+
 def main() -> None:
     """Train, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -87,6 +109,8 @@ def main() -> None:
         path = FOLDER / f"{name}.png"
         if name == "cdm":
             trade_off(path)
+        elif name == "generative-colorization":
+            painted(args.updates).quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
         else:
             trained(name, args.updates).convert("L").quantize(32, dither=Image.Dither.NONE).save(path, optimize=True)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)

@@ -20,6 +20,7 @@ from ornstein.networks.rrdb import Encoded, RRDBEncoder
 from ornstein.objectives.told import Telling
 from ornstein.recipes import house
 from ornstein.recipes.cascade import Cascade
+from ornstein.recipes.restoration.generative_colorization import coloured, line_art
 from ornstein.recipes.restoration.palette import Palette
 from ornstein.recipes.restoration.reduced import NAME, reduced
 from ornstein.recipes.system import System
@@ -257,9 +258,48 @@ def test_an_encoder_has_the_size_of_the_large_picture() -> None:
         assert seen == [(2, 5, 3 * scale, 3 * scale)]
 
 
+def test_lines_are_where_the_grey_value_changes() -> None:
+    x = torch.full((1, 3, 6, 6), -0.5)
+    x[..., 3:] = 0.5
+    lines = line_art(x)
+    # Sobel's gradient of a step of 1 is 1/2 on both of its sides; twice that is 1, the brightest.
+    expected = torch.full((1, 1, 6, 6), -1.0)
+    expected[..., 2:4] = 1.0
+    torch.testing.assert_close(lines, expected)
+    torch.testing.assert_close(line_art(x.mT), expected.mT)
+    shift = torch.tensor([0.587, -0.299, 0.0])[:, None, None]  # of one grey value
+    torch.testing.assert_close(line_art(x + 0.5 * shift * (x > 0)), expected)
+
+
+def test_a_coloured_start_is_the_noised_colour() -> None:
+    system = built("generative-colorization", channels=3, moves=0)
+    assert system.sampler.name == "ancestral" and built("generative-colorization").sampler.name == "predictor_corrector"
+    lines, colour = torch.zeros(64, 1, 8, 8), torch.tensor([0.8, 0.0, -0.8])
+    system.clip = None
+    made = coloured(system, lines, colour, signal=0.9, steps=1)
+    # The untrained network predicts eps = 0: one step divides the start by alpha.
+    start = made.tensor.mean((0, 2, 3))
+    torch.testing.assert_close(start, colour * start[0] / colour[0], atol=0.05, rtol=0)
+    assert float(start[0]) > 0.6 and made.provenance["signal"] == 0.9
+    torch.testing.assert_close(
+        coloured(system, lines[:1], colour, signal=0.9, steps=1, seed=3).tensor, made.tensor[3:4]
+    )
+    with pytest.raises(UsageError, match=r"signal in \(0, 1\)"):
+        coloured(system, lines, colour, signal=1.0)
+    with pytest.raises(UsageError, match="'sr3' is told no lines"):
+        coloured(built("sr3"), lines, colour)
+    with pytest.raises(DataError, match=r"a colour has 3 values in \[-1, 1\], got \[255"):
+        coloured(system, lines, colour + 255)
+    with pytest.raises(DataError, match=r"lines are \(1, 8, 8\) each, got \(3, 8, 8\)"):
+        coloured(system, lines.expand(64, 3, 8, 8), colour)
+    with pytest.raises(CapabilityError, match="colours lines, and grey value measures none"):
+        ornstein.restore(system, Measurement(lines, Grey()))
+
+
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("cdm", {"level": 1.5}, "level, the time .* lies in"),
     ("cdm", {"base_steps": 0}, "must be at least 1, got 0 and 100"),
+    ("generative-colorization", {"snr": 0.0}, "the corrector needs snr > 0"),
     ("palette", {"task": "colorization"}, "needs pictures of 3 channels, got 1"),
     ("palette", {"quality": (0,)}, "quality of JPEG lies in 1 .. 100"),
     ("srdiff", {"factor": 0.0}, "factor must be positive"),
