@@ -16,7 +16,9 @@ TINY: dict[str, Any] = {"batch": 8, "widths": (64,), "blocks": 1, "patch": 1, "p
 
 OWN: dict[str, dict[str, Any]] = {
     "baseline-flow": {"depth": 2, "width": 16},
+    "cdm": {"base_sampling_steps": 2},
     "latent-diffusion": {"autoencoder_steps": 1, "codec_widths": (8, 8), "critic_start": 0},
+    "srdiff": {"encoder_width": 4, "encoder_blocks": 1},
     "rectified-flow": {"pairs": 8, "pair_steps": 2},
 }
 """More fields, for single recipes."""
