@@ -26,6 +26,7 @@ from ornstein.data import Loader
 from ornstein.data.series import Record, SeriesTable, open_series
 from ornstein.data.series.clock import calendar_features, parse_stamps
 from ornstein.evaluation.series import covered, crps, crps_sum
+from ornstein.recipes import registry
 from ornstein.recipes.series.data import settings_of, training_windows
 from ornstein.recipes.series.system import SeriesSystem
 from ornstein.training.fit import Engine, fit
@@ -208,7 +209,7 @@ def _between(q: np.ndarray, levels: tuple[float, ...], level: float) -> np.ndarr
 
 
 class Spent:
-    """Stops training after so much processor time, at which the learning rate, which falls by the clock, is 0."""
+    """Stops training after so much processor time."""
 
     def __init__(self, minutes: float):
         self.begin, self.seconds = time.process_time(), 60 * minutes
@@ -223,26 +224,27 @@ class Spent:
         return "minutes" if self.share >= 1 else None
 
 
-def ours(name: str, train: SeriesTable, seed: int, minutes: float) -> tuple[SeriesSystem, int, float]:
-    """A recipe trained for so many minutes: the system, how many steps that was, and milliseconds a step."""
-    from ornstein.recipes import registry
-
+def trained(
+    name: str, train: SeriesTable, seed: int, steps: int, decay: int, minutes: float
+) -> tuple[SeriesSystem, int]:
+    """A recipe after so many steps or minutes of processor time, and how many steps it was."""
     card = registry.card(name)
-    guess = {"csdi": 0.07, "sssd": 0.06}[name]
-    for _ in range(2):  # a few steps say how long one takes, and so how many the rate has to fall over
-        steps = max(int(60 * minutes / guess), 10)
-        trial = 15 if _ == 0 else steps
-        settings = {**settings_of(train), "steps": trial, "decay_steps": steps}
-        torch.manual_seed(seed)
-        system = card.build(registry.make_config(card.config, settings))
-        c = system.config
-        loader = Loader(training_windows(c, train), c.batch, seed)
-        spent = Spent(minutes if _ else 1e9)
-        done = fit(
-            system.modules, system.stages(loader), Engine(seed=seed, ema_half_life=c.ema_half_life, callbacks=(spent,))
-        )
-        guess = (time.process_time() - spent.begin) / done.step
-    return system, done.step, 1000 * guess
+    settings = {**settings_of(train), "steps": steps, "decay_steps": decay}
+    torch.manual_seed(seed)
+    system: SeriesSystem = card.build(registry.make_config(card.config, settings))
+    c = system.config
+    loader = Loader(training_windows(c, train), c.batch, seed)
+    engine = Engine(seed=seed, ema_half_life=c.ema_half_life, callbacks=(Spent(minutes),))
+    return system, fit(system.modules, system.stages(loader), engine).step
+
+
+def ours(name: str, train: SeriesTable, seed: int, minutes: float) -> tuple[SeriesSystem, int]:
+    """A recipe trained for so many minutes. A few steps first say how long one takes, and so how many the learning rate has to
+    fall over."""
+    begin, few = time.process_time(), 15
+    trained(name, train, seed, few, few, minutes)
+    steps = max(int(60 * minutes * few / (time.process_time() - begin)), 10)
+    return trained(name, train, seed, steps, steps, minutes)
 
 
 def of_system(system: SeriesSystem, table: SeriesTable, seed: int) -> Callable[[Task], Draws]:
@@ -291,7 +293,7 @@ def methods(
     """Name and how to make each: what is made fills tasks, after so many training steps."""
 
     def recipe(name: str) -> tuple[Callable[[Task], Draws], int]:
-        system, steps, _ = ours(name, train, seed, minutes)
+        system, steps = ours(name, train, seed, minutes)
         return of_system(system, train, seed), steps
 
     table: list[tuple[str, Callable[[], tuple[Callable[[Task], Draws], int]]]] = [
@@ -327,14 +329,14 @@ def main() -> None:
             except ImportError as error:
                 print(f"{name}: left out, {error}", flush=True)
                 continue
-            trained = time.process_time() - begin
+            seconds = time.process_time() - begin
             for task in tasks(record, seed):
                 begin = time.process_time()
                 draws = fill(task)
                 spent = time.process_time() - begin
                 found = scores(task, draws, std)
                 row = {"method": name, "gaps": task.name, "seed": seed, **{k: f"{v:.4f}" for k, v in found.items()}}
-                row |= {"train_seconds": f"{trained:.0f}", "steps": steps, "fill_seconds": f"{spent:.1f}"}
+                row |= {"train_seconds": f"{seconds:.0f}", "steps": steps, "fill_seconds": f"{spent:.1f}"}
                 rows = [r for r in rows if (r["method"], r["gaps"], str(r["seed"])) != (name, task.name, str(seed))] + [
                     row
                 ]

@@ -377,7 +377,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
                 "decay": "constant",
                 "precision": "fp32",
             },
-            "Tashiro et al. 2021, appendix E (the rate falls to a tenth at 75 and 90 % of 200 epochs; here it stays); 415 thousand parameters",
+            "Tashiro et al. 2021, appendix E (415 thousand parameters; its rate falls at 75 and 90 % of the epochs)",
             reduced={"window": 8, "batch": 2},
         ),
     },
