@@ -60,9 +60,7 @@ def dps(system: System, x: Tensor) -> list[Tensor]:
     """A fourfold reduction with noise."""
     small = bicubic(SHAPE, 4)
     y = noisy(small(x), 0.05)
-    made = ornstein.restore(
-        system, Measurement(y, small, 0.05), method="dps", steps=80, options={"zeta": 0.3}
-    )
+    made = ornstein.restore(system, Measurement(y, small, 0.05), method="dps", steps=80, options={"zeta": 3.0})
     return [_large(y), made.tensor]
 
 

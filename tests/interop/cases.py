@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from interop.same import N, Case, hole, picture
+from interop.same import Case, N, hole, picture
 
 _PROMPTS = ["a lower cat", "low"]
 _OURS: dict[str, Any] = {"prompt": _PROMPTS, "negative": "her", "guidance": 5.0}

@@ -191,14 +191,12 @@ def dit(path: Path) -> Path:
     network = diffusers.DiTTransformer2DModel(
         num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=1, sample_size=8
     )
-    return saved(
-        "DiTPipeline",
-        path,
-        transformer=network,
-        vae=autoencoder(),
-        scheduler=diffusers.DDIMScheduler(clip_sample=False),
-        id2label={str(i): f"word {i}" for i in range(1000)},
-    )
+    scheduler = diffusers.DDIMScheduler(clip_sample=False)
+    saved("DiTPipeline", path, transformer=network, vae=autoencoder(), scheduler=scheduler)
+    index = path / "model_index.json"
+    names = {str(i): f"word {i}, kind {i}" for i in range(1000)}
+    index.write_text(json.dumps({**json.loads(index.read_text()), "id2label": names}))
+    return path
 
 
 def pixart(path: Path) -> Path:

@@ -71,9 +71,13 @@ def hole() -> Tensor:
     return mask
 
 
-@cache
 def system_at(path: Path, size: tuple[int, int] | None = None) -> Any:
     """Ours, loaded once."""
+    return _system(path, size)
+
+
+@cache
+def _system(path: Path, size: tuple[int, int] | None) -> Any:
     return load(path, size=size)
 
 

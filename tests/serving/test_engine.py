@@ -179,7 +179,7 @@ def test_what_is_waiting_can_be_cancelled_and_expire() -> None:
         assert unwanted.status is Status.CANCELLED
         time.sleep(0.02)
         gate.opened.set()
-        with pytest.raises(DeadlinePassed, match="not done within 0.01 s"):
+        with pytest.raises(DeadlinePassed, match=r"not done within 0\.01 s"):
             late.result(20)
         with pytest.raises(JobCancelled):
             unwanted.result(20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,14 @@ from ornstein.recipes.windows import widened
 def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) -> tuple[Samples, Tensor]:
     """The results, and the rows of the picture that shows what was given beside them."""
     files = pictures_at(args.image)
+    if getattr(system, "prompts", None) is not None:
+        from ornstein.cli.worded import edit_by_prompt
+
+        made, given = edit_by_prompt(args, system, files, read, partial(hidden, args), partial(placed, args), on_step)
+        return made, beside(given, made.tensor)
+    for option in ("prompt", "negative", "depth", "sampler"):
+        if getattr(args, option) is not None:
+            raise UsageError(f"--{option} goes with a system that reads prompts, which this one does not")
     channels, height, width = system.data_shape
     label = {} if args.label is None else {"label": args.label}
     common = {"seed": args.seed, "guidance": args.guidance, "batch": args.batch, "on_step": on_step}
@@ -105,7 +114,7 @@ def measured(args: argparse.Namespace, files: list[Path], shape: tuple[int, ...]
         shown = y.repeat_interleave(args.scale, 2).repeat_interleave(args.scale, 3)
         return Measurement(y, operator, noise), shown
     if args.task == "uncrop":
-        left, top, w, h = box(args.box or f"{width // 4},{height // 4},{width // 2},{height // 2}", width, height)
+        left, top, w, h = placed(args, width, height)
         known = torch.zeros(1, height, width)
         known[:, top : top + h, left : left + w] = 1
         canvas = torch.zeros(len(files), channels, height, width)
@@ -152,6 +161,11 @@ def hidden(args: argparse.Namespace, width: int, height: int) -> Tensor:
             f"warning: {between:.1%} of {args.mask} is neither black nor white; 128 and above is read as white, to fill in"
         )
     return (grey < 128).float()[None]
+
+
+def placed(args: argparse.Namespace, width: int, height: int) -> tuple[int, int, int, int]:
+    """Where in the model's picture the given one lies when it is widened: in the middle, half as large, unless told."""
+    return box(args.box or f"{width // 4},{height // 4},{width // 2},{height // 2}", width, height)
 
 
 def box(text: str, width: int, height: int) -> tuple[int, int, int, int]:

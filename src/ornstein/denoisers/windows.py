@@ -51,7 +51,9 @@ class Windows(Denoiser):
         """Top and left of each window, evenly spaced."""
         h, w = self.size
         if height < h or width < w:
-            raise UsageError(f"a state of {height} x {width} is smaller than the model's {h} x {w}: windows do not fit in")
+            raise UsageError(
+                f"a state of {height} x {width} is smaller than the model's {h} x {w}: windows do not fit in"
+            )
         rows, columns = (_starts(n, k, self.overlap) for n, k in ((height, h), (width, w)))
         return [(top, left) for top in rows for left in columns]
 

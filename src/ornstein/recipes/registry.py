@@ -65,6 +65,10 @@ MODULES = (
     "ornstein.recipes.restoration.pigdm",
     "ornstein.recipes.restoration.repaint",
     "ornstein.recipes.restoration.sdedit",
+    "ornstein.recipes.series.csdi",
+    "ornstein.recipes.series.generator",
+    "ornstein.recipes.series.sssd",
+    "ornstein.recipes.series.timegrad",
 )
 """Every module that registers a recipe: one line per system."""
 

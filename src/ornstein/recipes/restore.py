@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ornstein.codecs.base import Codec, Identity, Scale
 from ornstein.core.errors import CapabilityError, DataError, UsageError
@@ -129,7 +130,8 @@ def restore(
         else:
             x = system.begin(rng, times).to(device)
         here = {k: v[start : start + batch].to(device) for k, v in cond.items()}
-        x = simulate(move, x, times, rng, here, on_step)
+        with frozen(system.modules):
+            x = simulate(move, x, times, rng, here, on_step)
         done.append(system.codec.decode(x, here).cpu())
     about = {
         "restoration": name,
@@ -141,6 +143,19 @@ def restore(
         "guidance": scale,
     }
     return Samples(torch.cat(done), seeds, cond, system.classes, system.provenance(about))
+
+
+@contextmanager
+def frozen(modules: nn.Module) -> Iterator[None]:
+    """Weights without gradients for a while: methods that differentiate by the state need none of theirs."""
+    trained = [p for p in modules.parameters() if p.requires_grad]
+    for p in trained:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in trained:
+            p.requires_grad_(True)
 
 
 def labelled(system: System, seeds: Sequence[int], label: str | int | None) -> dict[str, Tensor]:

@@ -28,6 +28,9 @@ from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import Choice, get
 from ornstein.training.fit import Data, Stage
 
+WORDS = ("prompt", "negative", "clip_skip")
+"""Conditions that are kept in the provenance as they were given."""
+
 
 @dataclass
 class System:
@@ -73,6 +76,11 @@ class System:
     def one_shot(self) -> bool:
         """Whether the codec alone has learned the data, so that neither steps nor samplers matter (GAN, VAE, flow)."""
         return isinstance(self.denoiser, StandardNormal)
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether people say in words what it shall make."""
+        return self.captions is not None
 
     @property
     def device(self) -> torch.device:
@@ -136,7 +144,7 @@ class System:
         except ValueError:
             raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}") from None
         if not -1 <= number < len(self.classes):
-            known = ", ".join(self.classes)
+            known = _few(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
         return number
 
@@ -168,6 +176,13 @@ class System:
     def first(self, move: Sampler, rng: Rng, times: Tensor, cond: Cond) -> tuple[Tensor, Cond]:
         """The first state of a batch, and the conditions that its steps are made under."""
         return self.begin(rng, times), cond
+
+    def draw(
+        self, move: Sampler, times: Tensor, rng: Rng, cond: Cond, on_step: Callable[[Step], None] | None = None
+    ) -> tuple[Tensor, Cond]:
+        """The states that a batch of seeds ends in, and the conditions that its steps were made under."""
+        x, cond = self.first(move, rng, times, cond)
+        return simulate(move, x.to(self.device), times, rng, cond, on_step), cond
 
     def prepare(
         self,
@@ -238,8 +253,7 @@ class System:
         )
         if weak is not None:
             weak.modules.eval()
-        if conditions.get("prompt") is not None:
-            about["prompt"] = conditions["prompt"]
+        about |= {name: conditions[name] for name in WORDS if conditions.get(name) is not None}
         seeds = list(range(seed, seed + n))
         cond: Cond = self.conditions(seeds, conditions)
         self.modules.eval()
@@ -248,8 +262,7 @@ class System:
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])
             part: Cond = {k: v[start : start + batch].to(device) for k, v in cond.items()}
-            x, part = self.first(move, rng, times, part)
-            x = simulate(move, x.to(device), times, rng, part, on_step)
+            x, part = self.draw(move, times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
             torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)
@@ -342,6 +355,10 @@ class System:
         if isinstance(self.denoiser, Preconditioned):
             self.denoiser.autocast = torch.bfloat16
         return self
+
+
+def _few(names: Sequence[str], most: int = 40) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _told(value: Any) -> Any:

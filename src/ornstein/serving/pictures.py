@@ -15,7 +15,7 @@ from ornstein.codecs.base import to_bytes
 from ornstein.core.errors import DataError
 from ornstein.data.decode import Unreadable, decode, is_grey, size_of
 from ornstein.data.resize import fit
-from ornstein.recipes.samples import Samples, png_info, to_image
+from ornstein.recipes.samples import Samples, exif, png_info, to_image
 from ornstein.serving.hooks import Hook, Served, after
 from ornstein.serving.request import Request
 from ornstein.serving.store import Result
@@ -29,13 +29,13 @@ def is_picture(x: Tensor) -> bool:
 
 
 def encode(served: Served, format: Format = "png") -> bytes:
-    """The file. PNG holds all settings; JPEG and WebP are lossless of nothing but the picture."""
+    """The file, with all settings in it: PNG as text, JPEG and WebP as EXIF."""
     out = io.BytesIO()
     if format == "png":
         served.image.save(out, "PNG", pnginfo=png_info(served.about))
     else:
-        served.image.convert("RGB").save(out, format.upper(), quality=95)
-    return out.getvalue()
+        served.image.convert("RGB").save(out, format.upper(), quality=95, exif=exif(served.about))
+    return out.getvalue() if served.finish is None else served.finish(out.getvalue(), format)
 
 
 def results(

@@ -15,7 +15,7 @@ from ornstein.interop.diffusers.families.table import Family, pipelines
 
 INDEX = "model_index.json"
 _OF_TRANSFORMERS = ("text_encoder", "tokenizer", "depth_estimator", "feature_extractor")
-
+_PLACES = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,43 @@ def read_index(path: Path) -> Index:
     return Index(path, name, parts, family, settings)
 
 
+def resembles(path: Path) -> bool:
+    """Whether a folder without an index comes from this ecosystem: a part of a pipeline, or its parts."""
+    if not path.is_dir():
+        return False
+    settings = _settings(path)
+    if "_class_name" in settings or "architectures" in settings:
+        return True
+    return any((path / name).exists() for name in ("scheduler_config.json", "unet", "transformer", "vae"))
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _looks_like(path: Path) -> str:
     if not path.exists():
         return "there is nothing there"
+    if not path.is_dir():
+        return "it is a file; give the folder, or convert the file first"
     if (path / "scheduler_config.json").is_file():
         return "it looks like a scheduler's own folder; give the folder above it"
-    if (path / "config.json").is_file():
-        return "it looks like one part of a pipeline; give the folder above it"
+    settings = _settings(path)
+    if "_class_name" in settings or "architectures" in settings:
+        kind = settings.get("_class_name") or (settings["architectures"] or ["model"])[0]
+        return f"it looks like one part of a pipeline ({kind}); give the folder above it"
+    parts = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name in _PLACES)
+    if parts:
+        return f"it holds parts of a pipeline ({', '.join(parts)}) and not the file that joins them: copy that as well"
     if (path / "checkpoints").is_dir():
         return "it looks like a run of ours without checkpoints that can be read"
+    single = sorted(p.name for p in path.iterdir() if p.suffix == ".safetensors")
+    if single:
+        return f"it holds {single[0]}, which looks like a checkpoint in one file: give that file"
     names = sorted(p.name for p in path.iterdir())[:5]
     return f"it holds {', '.join(names) or 'nothing'}"
 

@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from ornstein.interop.diffusers.prompts import PromptWarning
+from ornstein.interop.diffusers.prompts import PromptWarning, stressed
 from ornstein.interop.diffusers.weights import weighted
 
 
@@ -35,10 +35,7 @@ class T5Prompts(nn.Module):
         mask = torch.stack([rows[p][2] for p in prompts]).to(device)
         encoder: Any = self.encoder
         text: Tensor = encoder(ids, attention_mask=mask.long())[0] if self.masked else encoder(ids)[0]
-        if bool((weights != 1).any()):
-            before = text.flatten(1).mean(1)
-            text = text * weights.to(text)[..., None]
-            text = text * (before / text.flatten(1).mean(1))[:, None, None]
+        text = stressed(text, weights)
         return text, mask
 
     def _tokens(self, prompt: str) -> tuple[Tensor, Tensor, Tensor]:

@@ -30,6 +30,20 @@ class Read:
     """``[B, P]``"""
 
 
+def stressed(text: Tensor, weights: Tensor) -> Tensor:
+    """Each token's vector times its weight, and then each sequence brought back to its mean: ``[B, ..., D]``, ``[B, ...]``.
+
+    A mean that is zero but for rounding says nothing of the scale, and nothing is brought back to it.
+    """
+    if not bool((weights != 1).any()):
+        return text
+    strong = text * weights.to(text)[..., None]
+    before, after = text.flatten(1).mean(1), strong.flatten(1).mean(1)
+    sound = torch.minimum(before.abs(), after.abs()) > 1e-4 * text.flatten(1).std(1)
+    ratio = torch.where(sound, before / after, torch.ones_like(before))
+    return strong * ratio.reshape(-1, *[1] * (text.ndim - 1))
+
+
 @final
 class Prompts(nn.Module):
     """A CLIP tokenizer and text encoder: prompts ``-> [B, L, D]``, padded to the encoder's length.
@@ -61,15 +75,11 @@ class Prompts(nn.Module):
         if not 0 <= skip < layers:
             raise UsageError(f"clip_skip lies in 0 .. {layers - 1} for this encoder, got {skip}")
         ids, weights = self._tokens(prompts, long)
-        many, chunks, length = ids.shape
+        many, chunks, _ = ids.shape
         device = next(self.encoder.parameters()).device
         text, pooled = self._encode(ids.flatten(0, 1).to(device), skip)
         text = text.unflatten(0, (many, chunks))
-        if bool((weights != 1).any()):
-            before = text.flatten(1).mean(1)
-            text = text * weights.to(text)[..., None]
-            after = text.flatten(1).mean(1)
-            text = text * (before / after)[:, None, None, None]
+        text = stressed(text, weights)
         return Read(text.flatten(1, 2), pooled.unflatten(0, (many, chunks))[:, 0])
 
     def _encode(self, ids: Tensor, skip: int) -> tuple[Tensor, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -141,8 +141,8 @@ class Enlarge(Start):
     def first(self, scene: Scene, rng: Rng, t: Tensor, cond: Cond) -> tuple[Tensor, Cond]:
         assert scene.small is not None
         picture = cond[PICTURE]
-        total = scene.small.schedule.steps  # type: ignore[attr-defined]
-        at = torch.tensor((self.level + 1) / total, dtype=torch.float64)
+        schedule: Any = scene.small.schedule
+        at = torch.tensor((self.level + 1) / schedule.steps, dtype=torch.float64)
         beside = _noised(scene.small, picture, rng.normal_like(picture), at)
         x = scene.deviation * rng.normal((len(rng), *scene.shape))
         levels = torch.full((len(rng),), self.level, device=picture.device)
@@ -158,6 +158,10 @@ class PutBack(Sampler[Tensor]):
 
     def init(self, x: Tensor, t: Tensor) -> State:
         return self.sampler.init(x, t)
+
+    @property
+    def title(self) -> str:
+        return self.sampler.title
 
     def start(self) -> float:
         return self.sampler.start()

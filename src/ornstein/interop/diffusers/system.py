@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.distributions import Posterior
-from ornstein.core.errors import CapabilityError, DataError, UsageError
+from ornstein.core.errors import CapabilityError, DataError, UsageError, unknown
 from ornstein.core.rng import Random, Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.guidance.negative import NegativeCFG
@@ -67,6 +67,11 @@ class Pipeline(System):
     """whether the network is told the guidance scale, so that there is nothing to guide"""
     names: Mapping[str, int] = field(default_factory=dict)
     """classes by other names than those in ``classes``"""
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether people say in words what it shall make."""
+        return self.prompts is not None
 
     def plan(self, steps: int) -> Plan:
         """The folder's own steps."""
@@ -180,7 +185,11 @@ class Pipeline(System):
         return {**self.prompts(len(seeds), given, not self.tells_scale), **self.pictures}
 
     def _label(self, value: str | int) -> int:
-        return super()._label(self.names.get(value, value) if isinstance(value, str) else value)
+        if isinstance(value, str) and self.names and value not in self.classes and not value.lstrip("-").isdigit():
+            if value not in self.names:
+                raise unknown("label", value, self.names)
+            value = self.names[value]
+        return super()._label(value)
 
     def guided(
         self, scale: float, method: str | None = None, grid: Tensor | None = None, weak: Denoiser | None = None
@@ -230,7 +239,7 @@ class Pipeline(System):
             plan = system.plan(count)
             times = self.start.cut(plan.grid, count, system.process)
         move = plan.sampler(system._telling(plan).guided(scale, method, plan.grid, weak))
-        about = {"sampler": asked, "steps": count, "grid": "its own", "guidance": scale, **self._about()}
+        about = {"sampler": asked, "steps": count, "grid": "scheduler's", "guidance": scale, **self._about()}
         assert system.scheduler is not None
         deviation = system.scheduler.start(float(times[0]))
         return Begun(self.start.wrap(move, system.process), system.process, deviation), times, about
@@ -287,6 +296,10 @@ class Begun(Sampler[Tensor]):
 
     def init(self, x: Tensor, t: Tensor) -> State:
         return self.sampler.init(x, t)
+
+    @property
+    def title(self) -> str:
+        return self.sampler.title
 
     def start(self) -> float:
         return self.sampler.start()

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from ornstein.core.errors import CapabilityError, DataError, OrnsteinError, UsageError
-from ornstein.serving.errors import DeadlinePassed, Defect, EngineClosed, JobCancelled, QueueFull, Refused
+from ornstein.serving.errors import DeadlinePassed, Defect, EngineClosed, JobCancelled, QueueFull, Refused, UnknownModel
 
 log = logging.getLogger("ornstein.serving")
 
@@ -25,6 +25,7 @@ _STATUS: tuple[tuple[type[OrnsteinError], int, str], ...] = (
     (JobCancelled, 409, "cancelled"),
     (Refused, 400, "content_policy_violation"),
     (Defect, 500, "defect"),
+    (UnknownModel, 404, "model_not_found"),
     (UsageError, 400, "invalid_value"),
     (DataError, 400, "invalid_data"),
     (CapabilityError, 400, "not_supported"),

@@ -68,7 +68,7 @@ def system_of(
     if own is None:
         assert schedulers is not None
         own = schedulers.own()
-    channels, height, width = shape
+    _, height, width = shape
     data = (3, height * codec.reduction, width * codec.reduction) if isinstance(codec, Autoencoder) else shape
     extra: dict[str, nn.Module] = {} if prompts is None else {"prompts": prompts}
     system = Pipeline(

@@ -52,7 +52,8 @@ class ByClass(nn.Module):
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model: Any = model
-        self.null = int(self.model.config.num_embeds_ada_norm)
+        config: Any = model.config
+        self.null = int(config.num_embeds_ada_norm)
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
         label = told(cond, "label", "a label")

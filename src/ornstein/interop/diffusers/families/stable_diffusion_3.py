@@ -73,10 +73,7 @@ class Three(Reader):
         no_chunks(long, "a network that reads CLIP and T5 in one sequence")
         found = [encoder.read(prompts, skip) for encoder in self.pair]  # type: ignore[operator]
         text = torch.cat([read.text for read in found], -1)
-        if self.long is None:
-            after = text.new_zeros(len(prompts), _TOKENS, self.width)
-        else:
-            after = self.long(prompts)[0]
+        after = text.new_zeros(len(prompts), _TOKENS, self.width) if self.long is None else self.long(prompts)[0]
         text = torch.cat([pad(text, (0, after.shape[-1] - text.shape[-1])), after], 1)
         return {"text": text, "pooled": torch.cat([read.pooled for read in found], -1)}
 
