@@ -76,7 +76,7 @@ def frame(way: Way, i: int) -> str:
     return sheet(
         [way.states[i], way.means[i]],
         [f"x_t at t = {t:.3f}, scaled to be seen", "E[x_0 | x_t]: what the model takes it for"],
-        size=196,
+        size=166,
     )
 
 
