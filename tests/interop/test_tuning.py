@@ -144,7 +144,9 @@ def test_dreambooth(system: Pipeline, sd1: Path, tmp_path: Path) -> None:
     again = ornstein.load(full.path)
     assert torch.equal(answer(again), answer(full.system)) and not torch.equal(answer(again), answer(system))
     pipe = diffusers.StableDiffusionPipeline.from_pretrained(full.path, safety_checker=None)
-    assert torch.equal(pipe.vae.state_dict()["encoder.conv_in.weight"], read(sd1).tensors["vae"]["encoder.conv_in.weight"])
+    assert torch.equal(
+        pipe.vae.state_dict()["encoder.conv_in.weight"], read(sd1).tensors["vae"]["encoder.conv_in.weight"]
+    )
     with pytest.raises(UsageError, match="give source"):
         train_dreambooth(system, photos(), tmp_path / "no", prompt="a", rank=None)
 
@@ -226,7 +228,18 @@ def test_the_command(sd1: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     out = tmp_path / "run"
     assert main(["train", "lora", *common, "--prompt", "low cat", "--lora", "2", "--out", str(out)]) == 0
     assert json.loads(capsys.readouterr().out)["path"] == str(out / "adapter.safetensors")
-    words = ["train", "textual-inversion", *common, "--token", "<t>", "--start", "low", "--style", "--out", str(tmp_path / "t")]
+    words = [
+        "train",
+        "textual-inversion",
+        *common,
+        "--token",
+        "<t>",
+        "--start",
+        "low",
+        "--style",
+        "--out",
+        str(tmp_path / "t"),
+    ]
     assert main(words) == 0
     sample = ["sample", str(sd1), "-n", "1", "--steps", "1", "--prompt", "a <t>", "-o", str(tmp_path / "a.png")]
     assert main([*sample, "--embedding", str(tmp_path / "t" / "learned_embeds.safetensors")]) == 0

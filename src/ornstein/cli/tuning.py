@@ -32,14 +32,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(f"on a checkpoint (--from FOLDER, and for RECIPE one of {', '.join(METHODS)})")
     group.add_argument("--prompt", help="what the pictures show")
     group.add_argument("--class-prompt", help="dreambooth: what the subject is one of; its class is kept")
-    group.add_argument("--class-images", type=int, help="dreambooth: how many pictures of the class are drawn (default 50)")
+    group.add_argument(
+        "--class-images", type=int, help="dreambooth: how many pictures of the class are drawn (default 50)"
+    )
     group.add_argument("--whole", action="store_true", help="dreambooth: train all weights, and write a whole folder")
     group.add_argument("--token", help="textual-inversion: the new word, such as '<thing>'")
     group.add_argument("--start", help="textual-inversion: a known word of the kind")
     group.add_argument("--vectors", type=int, help="textual-inversion: how many tokens the word becomes (default 1)")
-    group.add_argument("--style", action="store_true", help="textual-inversion: the pictures share a style, not a thing")
+    group.add_argument(
+        "--style", action="store_true", help="textual-inversion: the pictures share a style, not a thing"
+    )
     group.add_argument("--conditions", type=Path, help="controlnet: the pictures to follow (default: edges)")
-    group.add_argument("--dialect", choices=("diffusers", "kohya", "peft"), help="of the adapter's file (default diffusers)")
+    group.add_argument(
+        "--dialect", choices=("diffusers", "kohya", "peft"), help="of the adapter's file (default diffusers)"
+    )
 
 
 def misplaced(args: argparse.Namespace) -> None:
@@ -71,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
 
     base = load(args.base)
     if not isinstance(base, Pipeline):
-        raise UsageError(f"{args.base} is no checkpoint of the diffusers ecosystem; ornstein train {base.recipe} --from it")
+        raise UsageError(
+            f"{args.base} is no checkpoint of the diffusers ecosystem; ornstein train {base.recipe} --from it"
+        )
     out: Path = args.out or Path("runs") / f"{method}-{Path(args.data).name}"
     require_folder(out.parent)
     chosen = {k: _number(k, v) for k, v in pairs(args.set).items()}
@@ -129,4 +137,3 @@ def _next(args: argparse.Namespace, path: Path) -> str:
     prompt = shlex.quote(args.prompt)
     what = made if args.whole else f"{base} --lora {made}"
     return f"ornstein sample {what} --prompt {prompt}"
-
