@@ -48,7 +48,7 @@ def fitting() -> list[str]:
             tiny().prepare(4, name, None, None)
         except CapabilityError:
             continue
-        if name not in ("adaptive_rk", "adaptive_sde", "dpm_adaptive", "restart"):
+        if name not in ("adaptive_rk", "adaptive_sde", "dpm_adaptive", "restart", "consistent_annealed", "paradigms"):
             found.append(name)
     return found
 
@@ -302,8 +302,19 @@ def test_one_that_breaks_does_not_break_its_neighbours() -> None:
             lost.result(20)
 
 
-def torn() -> System:
+def torn(flights: object = None) -> System:
     raise RuntimeError("cannot be loaded")
+
+
+def test_a_defect_fails_who_is_on_the_way_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine()
+    first = served.submit(Request("tiny", steps=3))
+    with monkeypatch.context() as patch, served:
+        patch.setattr("ornstein.serving.work.lanes", torn)
+        with pytest.raises(Defect, match="cannot be loaded"):
+            first.result(20)
+        patch.undo()
+        assert len(served.submit(Request("tiny", steps=3)).result(20)) == 1
 
 
 def test_models_come_and_go() -> None:

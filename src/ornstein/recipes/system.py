@@ -165,7 +165,7 @@ class System:
         try:
             number = int(value)
         except ValueError:
-            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}") from None
+            raise UsageError(f"unknown label '{value}'; the known ones are {_few(self.classes)}") from None
         if not -1 <= number < len(self.classes):
             known = _few(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
@@ -175,6 +175,8 @@ class System:
         self, scale: float, method: str | None = None, grid: Tensor | None = None, weak: Denoiser | None = None
     ) -> Denoiser:
         """The denoiser under guidance (none at scale 1, but for methods that say so), clipped where the recipe says so."""
+        if self.unfinished:
+            raise UsageError(self.unfinished)
         name = method or self.guidance_method
         row = get_method(name)
         denoiser = self.denoiser
@@ -215,8 +217,6 @@ class System:
         weak: Denoiser | None = None,
     ) -> tuple[Sampler, Tensor, dict[str, Any]]:
         """The sampler and the times that a call of :meth:`sample` will use, and their description."""
-        if self.unfinished:
-            raise UsageError(self.unfinished)
         if steps is not None and steps < 1:
             raise UsageError(f"steps must be at least 1, got {steps}")
         choice = self.sampler if sampler is None else get(sampler) if isinstance(sampler, str) else sampler
