@@ -210,7 +210,7 @@ def run(args: argparse.Namespace) -> int:
     if stopped:
         say(f"stopped ({result.reason}) and saved; go on with:\n  {about['resume']}")
     then = f"sample {shlex.quote(str(out))} -n 64"
-    if not of_images:
+    if not of_images and hasattr(system.config, "horizon"):
         then = f"edit {shlex.quote(str(out))} --task {args.task or 'impute'} --input FILE.csv -o filled.csv"
     emit(args, about, f"{head}\nrun: {out}\nnext: ornstein {then}")
     return code
