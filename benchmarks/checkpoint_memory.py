@@ -2,10 +2,10 @@ r"""Peak memory and time of a text-to-image checkpoint under each option that sa
 
     python benchmarks/checkpoint_memory.py [--size small|sd15] [--pixels 256] [--steps 1] [--device cpu] [--options ...]
 
-A random checkpoint in the layout of Stable Diffusion 1 is written once (``small``: a U-Net of 60 M parameters; ``sd15``: the
+A random checkpoint in the layout of Stable Diffusion 1 is written once (``small``: a U-Net of 78 M parameters; ``sd15``: the
 published widths, 860 M). Each row is a process of its own: it loads the folder, draws one picture, and reports the bytes of the
-weights, the peak of the resident memory above what the imports took (of the device's memory on CUDA), the seconds, and how far the picture
-is from that without options. Writes ``benchmarks/results/checkpoint_memory.csv``.
+weights, the peak of the resident memory above what the imports took (of the device's memory on CUDA), the seconds, and how far
+the picture is from that without options. Writes ``benchmarks/results/checkpoint_memory.csv``.
 """
 
 from __future__ import annotations
