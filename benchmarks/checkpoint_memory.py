@@ -57,7 +57,7 @@ def make(path: Path, size: str, pixels: int) -> None:
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=2,
-        sample_size=256,
+        sample_size=pixels // 2,  # the size of a tile
     )
     steps = diffusers.DDIMScheduler(
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False
