@@ -14,7 +14,6 @@ import argparse
 import csv
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -68,6 +67,12 @@ def make(path: Path, size: str, pixels: int) -> None:
     ).save_pretrained(path)  # fmt: skip
 
 
+def resident(what: str) -> float:
+    """Bytes of memory of this process: VmRSS now, VmHWM at most so far. Linux; getrusage would count the parent's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024.0 * int(next(line for line in lines if line.startswith(what)).split()[1])
+
+
 def measure(path: Path, options: str, steps: int, device: str) -> dict[str, float]:
     """One option, in this process."""
     import torch
@@ -78,12 +83,8 @@ def measure(path: Path, options: str, steps: int, device: str) -> dict[str, floa
     from ornstein.interop.diffusers import load
     from ornstein.interop.diffusers.memory import save_memory, weights_in_bytes
 
-    def peak() -> float:
-        if device.startswith("cuda"):
-            return float(torch.cuda.max_memory_allocated())
-        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * 1024
-
-    before = peak()
+    on_device = device.startswith("cuda")
+    before = float(torch.cuda.memory_allocated()) if on_device else resident("VmRSS")
     begin = time.monotonic()
     system = load(path)
     if options != "none":
@@ -98,7 +99,7 @@ def measure(path: Path, options: str, steps: int, device: str) -> dict[str, floa
     reference = torch.load(path.parent / "none.pt", weights_only=True)
     return {
         "weights_mb": weights_in_bytes(system) / 1e6,
-        "peak_mb": (peak() - before) / 1e6,
+        "peak_mb": ((torch.cuda.max_memory_allocated() if on_device else resident("VmHWM")) - before) / 1e6,
         "load_seconds": loaded,
         "draw_seconds": seconds,
         "largest_difference": float((picture - reference).abs().max()),
