@@ -31,6 +31,29 @@ def test_the_run_folder(finished: Path) -> None:
     assert "3 steps, 24 images" in (finished / "log.txt").read_text()
 
 
+@pytest.mark.parametrize("recipe", ["d3pm --set chain=8 --set sampling_steps=4", "cld"])
+def test_systems_without_one_noise_level_are_drawn_by_their_own_sampler(
+    recipe: str, ornstein: Call, squares: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    small = ("--set", "widths=16", "--set", "blocks=1", "--set", "batch=8")
+    done = ornstein("train", *recipe.split(), "--data", squares, "--steps", 1, "--out", run, *small)
+    assert done.code == 0, done.err
+    assert picture(run / "samples" / "step-0000001.png").width > 0
+
+
+def test_a_budget_that_ends_before_the_denoisers_stage_is_told(ornstein: Call, squares: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    small = ("--set", "widths=16", "--set", "codec_widths=8,8", "--set", "head=8", "--set", "batch=8")
+    done = ornstein("train", "latent-diffusion", "--data", squares, "--kimg", 0.008, "--out", run, *small)
+    assert done.code == 0
+    assert (
+        "before the stage that trains its denoiser" in done.err and "next: the same command with --resume" in done.out
+    )
+    refused = ornstein("sample", run, "-n", 1)
+    assert refused.code == 2 and "its samples would be noise" in refused.err
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(
     ornstein: Call, squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

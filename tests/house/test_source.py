@@ -21,6 +21,7 @@ DOCUMENTED = ("processes", "samplers", "denoisers", "objectives", "guidance", "l
 
 OPEN_KEYWORDS: dict[str, str] = {
     "System.sample": "names of conditions, checked against those that the recipe declares",
+    "Pipeline.sample": "names of conditions, checked against those that the folder's family reads",
     "System.log_likelihood": "names of conditions, checked against those that the recipe declares",
     "build": "fields of the recipe's config, checked against its dataclass",
     "train": "fields of the recipe's config, checked against its dataclass",

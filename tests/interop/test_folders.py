@@ -1,9 +1,10 @@
-"""Pipelines' folders: the same picture as diffusers' own pipeline draws from the same noise."""
+"""Pipelines' folders: unconditional ones draw as diffusers does, and what is wrong with a folder or a call is named."""
 
 from __future__ import annotations
 
 import json
-import warnings
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,147 +12,239 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import ornstein
-from interop.checkpoints import SD, stable_diffusion, unconditional
-from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
+from interop.checkpoints import unconditional
+from interop.same import drawing, hole, picture, quiet, system_at
+from ornstein.core.errors import CapabilityError, CheckpointError, DataError, UsageError
 from ornstein.core.rng import Rng
+from ornstein.interop.diffusers import load
+from ornstein.interop.diffusers.config import DEFAULTS
 from ornstein.interop.diffusers.folder import read_index
-from ornstein.interop.diffusers.prompts import PromptWarning
+from ornstein.interop.diffusers.swap import _FLOW, NAMED
 
-LEVEL = 2 / 255
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Any:
-    """diffusers and transformers warn of much that is not ours."""
-    diffusers.utils.logging.disable_progress_bar()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="diffusers|transformers|torch")
-        yield
-
-
-def first(system: Any, n: int) -> torch.Tensor:
-    """The noise with which our samples of seeds 0 .. n - 1 begin, of unit deviation."""
-    return Rng(range(n)).normal((n, *system.shape))
+Folder = Callable[[str], Path]
 
 
 @pytest.mark.parametrize("clip", [True, False])
-def test_unconditional_ddim_draws_the_same_picture(clip: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unconditional_ddim_draws_the_same_picture(clip: bool, tmp_path: Path) -> None:
     path = unconditional(tmp_path / "m", diffusers.DDIMScheduler(clip_sample=clip))
-    system = ornstein.load(path)
-    ours = system.sample(2, steps=10, seed=0).tensor
-    pipe = diffusers.DDIMPipeline.from_pretrained(path)
-    pipe.set_progress_bar_config(disable=True)
-    module = __import__(type(pipe).__module__, fromlist=["x"])
-    monkeypatch.setattr(module, "randn_tensor", lambda *_, **__: first(system, 2))
-    theirs = pipe(batch_size=2, num_inference_steps=10, output_type="np").images
-    picture = (ours.clamp(-1, 1) / 2 + 0.5).permute(0, 2, 3, 1).numpy()
-    assert np.abs(picture - theirs).max() < LEVEL
+    ours = ornstein.load(path).sample(2, steps=6, seed=0).tensor
+    with quiet(), drawing(Rng(range(2))):
+        pipe = diffusers.DDIMPipeline.from_pretrained(path)
+        pipe.set_progress_bar_config(disable=True)
+        theirs = pipe(batch_size=2, num_inference_steps=6, output_type="np").images
+    drawn = (ours.clamp(-1, 1) / 2 + 0.5).permute(0, 2, 3, 1).numpy()
+    assert np.abs(drawn - theirs).max() < 2 / 255
     assert float(ours.std()) > 0.1  # no blank picture
 
 
-SCHEDULERS: dict[str, Any] = {
-    "DDIM": diffusers.DDIMScheduler(**SD, clip_sample=False, set_alpha_to_one=False),
-    "Euler": diffusers.EulerDiscreteScheduler(**SD),
-    "Euler Karras": diffusers.EulerDiscreteScheduler(**SD, use_karras_sigmas=True),
-    "DPM++ 2M Karras": diffusers.DPMSolverMultistepScheduler(**SD, use_karras_sigmas=True),
-    "DDIM, v": diffusers.DDIMScheduler(**SD, clip_sample=False, prediction_type="v_prediction"),
-}
+def test_unconditional_ddpm_draws_the_same_picture(tmp_path: Path) -> None:
+    path = unconditional(tmp_path / "m", diffusers.DDPMScheduler())
+    ours = ornstein.load(path).sample(2, steps=6, seed=0).tensor
+    with quiet(), drawing(Rng(range(2))):
+        pipe = diffusers.DDPMPipeline.from_pretrained(path)
+        pipe.set_progress_bar_config(disable=True)
+        theirs = pipe(batch_size=2, num_inference_steps=6, output_type="np").images
+    drawn = (ours.clamp(-1, 1) / 2 + 0.5).permute(0, 2, 3, 1).numpy()
+    assert np.abs(drawn - theirs).max() < 2 / 255
 
 
-@pytest.mark.parametrize("name", SCHEDULERS)
-@pytest.mark.parametrize("negative", ["", "low"])
-def test_stable_diffusion_draws_the_same_picture(name: str, negative: str, tmp_path: Path) -> None:
-    path = stable_diffusion(tmp_path / "m", SCHEDULERS[name])
-    system = ornstein.load(path)
-    words = {"prompt": ["a lower cat", "low"], "negative": negative}
-    ours = system.sample(2, steps=10, seed=0, guidance=5.0, **words).tensor
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
-    pipe.set_progress_bar_config(disable=True)
-    theirs = pipe(
-        prompt=words["prompt"],
-        negative_prompt=[negative] * 2,
-        num_inference_steps=10,
-        guidance_scale=5.0,
-        latents=first(system, 2),
-        output_type="pt",
-    ).images
-    assert float((ours / 2 + 0.5 - theirs).abs().max()) < LEVEL
-    assert float(theirs.std()) > 0.01
-
-
-def test_clip_skip_and_rescale(tmp_path: Path) -> None:
-    path = stable_diffusion(tmp_path / "m", SCHEDULERS["DDIM"])
-    system = ornstein.load(path)
-    system.rescale = 0.7
-    ours = system.sample(2, steps=5, seed=0, guidance=5.0, prompt="a cat", clip_skip=1).tensor
-    pipe = diffusers.StableDiffusionPipeline.from_pretrained(path, safety_checker=None)
-    pipe.set_progress_bar_config(disable=True)
-    # diffusers 0.42.1 looks for a place that transformers 5 has moved.
-    vars(pipe.text_encoder)["text_model"] = pipe.text_encoder
-    theirs = pipe(
-        prompt=["a cat"] * 2,
-        num_inference_steps=5,
-        guidance_scale=5.0,
-        guidance_rescale=0.7,
-        clip_skip=1,
-        latents=first(system, 2),
-        output_type="pt",
-    ).images
-    assert float((ours / 2 + 0.5 - theirs).abs().max()) < LEVEL
-
-
-def test_our_own_samplers_run_on_it(tmp_path: Path) -> None:
-    system = ornstein.load(stable_diffusion(tmp_path / "m", SCHEDULERS["DDIM"]))
-    for sampler in ("dpmpp_2m", "edm_heun", "ancestral"):
+def test_our_own_samplers_run_on_it(folder: Folder) -> None:
+    system = system_at(folder("stable diffusion"))
+    for sampler in ("dpmpp_2m", "midpoint", "ancestral"):
         made = system.sample(1, steps=4, sampler=sampler, prompt="cat")
         assert bool(torch.isfinite(made.tensor).all()) and made.provenance["sampler"] == sampler
+    start = system.sample(1, steps=4, sampler="midpoint", prompt="cat", image=picture()[:1], strength=0.5)
+    assert start.provenance["strength"] == 0.5 and start.provenance["start"] == "FromPicture"
 
 
-def test_batches_change_nothing(tmp_path: Path) -> None:
-    system = ornstein.load(stable_diffusion(tmp_path / "m", SCHEDULERS["Euler"]))
+def test_a_sampler_by_any_name_is_the_scheduler_of_that_class(folder: Folder) -> None:
+    system = system_at(folder("stable diffusion"))
+    assert all(kind in DEFAULTS for kind, _ in (NAMED | _FLOW).values())
+    names = ("DPM++ 2M Karras", "dpmpp_2m karras", "UniPC", "uni_pc", "EulerDiscreteScheduler", "plms")
+    kinds = [found and found.name for found in map(system.schedulers.named, names)]
+    multistep, unipc = "DPMSolverMultistepScheduler", "UniPCMultistepScheduler"
+    assert kinds == [multistep, multistep, unipc, unipc, "EulerDiscreteScheduler", "PNDMScheduler"]
+    assert system.schedulers.named("midpoint") is None
+    assert system.schedulers.named("ddim").options["beta_end"] == 0.012  # from the folder's file
+
+
+def test_batches_change_nothing(folder: Folder) -> None:
+    system = system_at(folder("stable diffusion"))
     whole = system.sample(3, steps=4, prompt=["a", "b", "c"]).tensor
     parts = system.sample(3, steps=4, prompt=["a", "b", "c"], batch=1).tensor
     assert float((whole - parts).abs().max()) < 1e-4
 
 
-def test_a_long_prompt_says_what_was_cut(tmp_path: Path) -> None:
-    system = ornstein.load(stable_diffusion(tmp_path / "m", SCHEDULERS["DDIM"]))
-    with pytest.warns(PromptWarning, match=r"19 tokens long and the encoder reads 16; cut: 'g h i'"):
-        system.sample(1, steps=2, prompt="a b c d e f g h i j k d e f g h i")
+def test_other_sizes(folder: Folder) -> None:
+    path = folder("flux")
+    assert load(path, size=(24, 16)).sample(1, steps=1, prompt="a").tensor.shape == (1, 3, 24, 16)
+    assert load(path).shape == (4, 128, 128)
+    with pytest.raises(UsageError, match="size must be multiples of 4 pixels for this model, got 18 x 16"):
+        load(path, size=(18, 16))
+    with pytest.raises(UsageError, match="'fashion-mnist' draws pictures of the size it was trained on"):
+        ornstein.load("fashion-mnist", size=(16, 16))
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    path = stable_diffusion(tmp_path / "m", SCHEDULERS["DDIM"])
-    system = ornstein.load(path)
-    with pytest.raises(UsageError, match="give prompt"):
-        system.sample(1, steps=2)
-    with pytest.raises(UsageError, match="unknown condition 'prmpt': did you mean 'prompt'"):
-        system.sample(1, steps=2, prmpt="cat")
-    with pytest.raises(UsageError, match="3 prompts were given for 2 samples"):
-        system.sample(2, steps=2, prompt=["a", "b", "c"])
-    index = path / "model_index.json"
-    entries = json.loads(index.read_text())
-    index.write_text(json.dumps({**entries, "_class_name": "CatPipeline"}))
+def test_classes_by_any_of_their_names(folder: Folder) -> None:
+    system = system_at(folder("dit"))
+    cond = [system.conditions([0], {"label": label})["label"].item() for label in ("word 7, kind 7", "kind 7", "7", 7)]
+    assert cond == [7, 7, 7, 7]
+    with pytest.raises(UsageError, match=r"label 1000 is out of range: 0 \.\. 999 .*kind 39, \.\.\.\)"):
+        system.conditions([0], {"label": 1000})
+    with pytest.raises(UsageError, match=r"unknown label 'wort 7': did you mean 'word 7'"):
+        system.conditions([0], {"label": "wort 7"})
+
+
+@pytest.fixture
+def copy(tmp_path: Path, folder: Folder) -> Path:
+    """A Stable Diffusion folder that may be changed."""
+    return Path(shutil.copytree(folder("stable diffusion"), tmp_path / "m"))
+
+
+def rewritten(path: Path, **entries: Any) -> None:
+    """Change the index."""
+    file = path / "model_index.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **entries}))
+
+
+def test_unknown_classes_are_refused(copy: Path) -> None:
+    kept = json.loads((copy / "model_index.json").read_text())
+    rewritten(copy, _class_name="CatPipeline")
     with pytest.raises(CapabilityError, match="unknown pipeline class 'CatPipeline'"):
-        ornstein.load(path)
-    index.write_text(json.dumps({**entries, "unet": ["my_code", "MyNet"]}))
-    with pytest.raises(CapabilityError, match=r"the unet is a MyNet.*never run"):
-        ornstein.load(path)
-    index.write_text(json.dumps(entries))
-    weights = path / "unet" / "diffusion_pytorch_model.safetensors"
-    from safetensors.torch import load_file, save_file
+        load(copy)
+    rewritten(copy, _class_name=kept["_class_name"], vae=["diffusers", "AutoencoderOobleck"])
+    with pytest.raises(CapabilityError, match="the vae is a AutoencoderOobleck; read are AutoencoderKL"):
+        load(copy)
+    rewritten(copy, vae=kept["vae"])
+    shutil.rmtree(copy / "vae")
+    with pytest.raises(CheckpointError, match="StableDiffusionPipeline needs the part 'vae', which is missing"):
+        load(copy)
+    (copy / "model_index.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match="is no pipeline's index: a JSON object is expected"):
+        load(copy)
 
+
+def test_code_in_a_folder_is_never_run(copy: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    code = f"from pathlib import Path\nPath({str(ran)!r}).touch()\nclass MyNet: pass\n"
+    for place in (copy / "my_code.py", copy / "unet" / "my_code.py", copy / "text_encoder" / "my_code.py"):
+        place.write_text(code)
+    # Fields that ask loaders to import a file of the folder; this library's classes are fixed, and they are left alone.
+    for part in ("unet", "text_encoder"):
+        file = copy / part / "config.json"
+        told = {"auto_map": {"AutoModel": "my_code.MyNet"}, "trust_remote_code": True}
+        file.write_text(json.dumps({**json.loads(file.read_text()), **told}))
+    load(copy).sample(1, steps=1, prompt="a")
+    rewritten(copy, unet=["my_code", "MyNet"])
+    with pytest.raises(CapabilityError, match=r"the unet is a MyNet.*code that comes with a checkpoint is never run"):
+        load(copy)
+    rewritten(copy, unet=["my_code", "UNet2DConditionModel"], custom_pipeline="my_code")
+    load(copy)  # the class of that name is diffusers' own, whatever module the index names
+    assert not ran.exists()
+
+
+def test_tensors_that_do_not_fit_are_listed(copy: Path) -> None:
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
     tensors = load_file(weights)
-    gone = next(k for k in tensors if k.endswith("conv_in.weight"))
+    gone = "conv_in.weight"
     save_file({k: v for k, v in tensors.items() if k != gone}, weights)
-    with pytest.raises(CheckpointError, match=r"do not fit UNet2DConditionModel.*conv_in\.weight"):
-        ornstein.load(path)
+    with pytest.raises(CheckpointError, match=r"do not fit UNet2DConditionModel.*missing keys: conv_in\.weight"):
+        load(copy)
+    save_file({**tensors, gone: tensors[gone][:, :2].contiguous()}, weights)
+    with pytest.raises(
+        CheckpointError, match=r"mismatched keys: conv_in\.weight is \[8, 2, 3, 3\], not \[8, 4, 3, 3\]"
+    ):
+        load(copy)
+    save_file({**tensors, "extra.weight": tensors[gone].clone()}, weights)
+    with pytest.raises(CheckpointError, match=r"unexpected keys: extra\.weight"):
+        load(copy)
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"the weights in .*unet.* cannot be read"):
+        load(copy)
     weights.rename(weights.with_name("diffusion_pytorch_model.bin"))
     with pytest.raises(CheckpointError, match=r"is a pickle.*refused"):
-        ornstein.load(path)
-    with pytest.raises(CheckpointError, match="looks like a scheduler's own folder"):
-        read_index(path / "scheduler")
-    with pytest.raises(CheckpointError, match="looks like one part of a pipeline"):
-        read_index(path / "unet")
+        load(copy)
+
+
+def test_tensors_of_a_text_encoder_that_do_not_fit_are_listed(copy: Path) -> None:
+    file = copy / "text_encoder" / "model.safetensors"
+    tensors = load_file(file)
+    first = next(k for k in sorted(tensors) if k.endswith("fc1.weight"))
+    save_file({k: v for k, v in tensors.items() if k != first}, file, {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"do not fit CLIPTextModel: missing keys: .*fc1\.weight"):
+        load(copy)
+    save_file({**tensors, first: tensors[first][:5].contiguous()}, file, {"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"fc1\.weight is \[5, 16\], not \[24, 16\]"):
+        load(copy)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("scheduler", "looks like a scheduler's own folder"),
+        ("unet", r"looks like one part of a pipeline \(UNet2DConditionModel\); give the folder above it"),
+        ("text_encoder", r"looks like one part of a pipeline \(CLIPTextModel\)"),
+        ("nowhere", "there is nothing there"),
+        (
+            ".",
+            r"holds parts of a pipeline \(scheduler, text_encoder, tokenizer, unet, vae\) and not the file that joins",
+        ),
+    ],
+)
+def test_a_folder_without_an_index_says_what_it_looks_like(place: str, message: str, copy: Path) -> None:
+    (copy / "model_index.json").unlink()
+    with pytest.raises(CheckpointError, match=message):
+        read_index(copy / place)
+    if place not in ("nowhere",):
+        with pytest.raises(CheckpointError, match=message):
+            ornstein.load(copy / place)
+
+
+def test_a_single_file_and_an_empty_folder_say_what_they_look_like(tmp_path: Path) -> None:
+    (tmp_path / "v1-5.safetensors").touch()
+    with pytest.raises(CheckpointError, match=r"it is a file; give the folder"):
+        read_index(tmp_path / "v1-5.safetensors")
+    with pytest.raises(CheckpointError, match=r"v1-5\.safetensors, which looks like a checkpoint in one file"):
+        read_index(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match="it holds nothing"):
+        read_index(tmp_path / "empty")
+
+
+def test_pictures_that_do_not_fit_are_refused(folder: Folder) -> None:
+    sd, inpaint = system_at(folder("stable diffusion")), system_at(folder("inpainting"))
+    deep, small = system_at(folder("depth")), system_at(folder("upscale"))
+    image, mask = picture()[:1], hole()
+    cases: list[tuple[Any, dict[str, Any], str]] = [
+        (sd, {"image": image[..., :8]}, r"image is \[1, 3, 16, 8\], and this pipeline takes \[1 or 1, 3, 16, 16\]"),
+        (sd, {"image": image * 3}, r"an image lies in \[-1, 1\]; this one reaches"),
+        (sd, {"image": image, "strength": 1.5}, r"strength lies in \(0, 1\], got 1.5"),
+        (sd, {"image": image, "strength": 0.1}, "strength = 0.1 of 2 steps leaves none to make"),
+        (sd, {"strength": 0.5}, "go with an image"),
+        (sd, {"image": image, "mask": mask[..., :8]}, r"mask is \[1, 1, 16, 8\]"),
+        (sd, {"image": image, "mask": mask / 2}, "a mask holds 0 .* and 1"),
+        (sd, {"image": image, "depth": image[:, :1]}, "reads no depth map"),
+        (sd, {"image": image, "noise_level": 3}, "noise_level belongs to upscaling"),
+        (inpaint, {}, "give an image and a mask"),
+        (inpaint, {"image": image}, "give a mask, 1 where"),
+        (deep, {"image": image, "mask": mask}, "follows a depth map and takes no mask"),
+        (deep, {"image": image, "depth": image}, r"a depth map is \[1 or 1, 1, h, w\], got \[1, 3, 16, 16\]"),
+        (deep, {"image": image, "depth": torch.ones(1, 1, 8, 8)}, "one depth everywhere"),
+        (small, {"image": image}, r"image is \[1, 3, 16, 16\], and this pipeline takes \[1 or 1, 3, 8, 8\]"),
+        (small, {"image": image[..., ::2, ::2], "strength": 0.5}, "upscaling takes neither mask nor strength"),
+    ]
+    for system, given, message in cases:
+        with pytest.raises((UsageError, DataError), match=message):
+            system.sample(1, steps=2, prompt="a", **given)
+
+
+def test_depth_is_estimated_where_none_is_given(folder: Folder) -> None:
+    system = system_at(folder("depth"))
+    call = {"steps": 2, "prompt": "a", "image": picture()[:1]}
+    own = system.given.depth(call["image"])
+    given = system.sample(1, depth=own, **call).tensor
+    torch.testing.assert_close(system.sample(1, **call).tensor, given)
+    assert own.shape[:2] == (1, 1) and float(own.std()) > 0

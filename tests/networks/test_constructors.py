@@ -10,6 +10,7 @@ from torch import nn
 
 from ornstein.core.errors import UsageError
 from ornstein.networks import MLP, ClassCondition, DiT, ImageCondition, MPUNet, TextCondition, UNet, presets
+from ornstein.networks.multiscale import MultiScale
 
 COUNTS = [
     (presets.ddpm_cifar10, 35.7),
@@ -74,6 +75,13 @@ BAD: list[tuple[Callable[[], object], str]] = [
     (lambda: MLP(size=2, depth=0), "depth must be at least 1"),
     (lambda: MLP(size=2, conditions=(ImageCondition("low_res", 3),)), "takes classes and vectors, not ImageCondition"),
     (lambda: MLP(size=2, conditions=(TextCondition("text", 3),)), "takes classes and vectors, not TextCondition"),
+    (lambda: MultiScale(size=10), "size 10 is not a multiple of 4, which 3 scales need"),
+    (lambda: MultiScale(size=8, dense=1), "dense must be at least 2, got 1"),
+    (lambda: MultiScale(size=8, width=0), "width must be at least 1, got 0"),
+    (
+        lambda: MultiScale(size=8, conditions=(TextCondition("text", 3),)),
+        "takes classes and vectors, not TextCondition",
+    ),
 ]
 
 
@@ -86,6 +94,18 @@ def test_arguments_are_checked(make: Callable[[], object], message: str) -> None
 def test_mlp_checks_its_input() -> None:
     with pytest.raises(UsageError, match=r"takes \[B, 2\], got \(4, 3\)"):
         MLP(size=2)(torch.zeros(4, 3), torch.zeros(4))
+
+
+def test_multi_scale_reads_time_by_bumps_alone() -> None:
+    """Between two bumps the output is a mixture of what each reads; another size is refused."""
+    network = MultiScale(size=8, channels=1, dense_width=16, bumps=2)
+    nn.init.normal_(network.read.weight)
+    x = torch.randn(3, 1, 8, 8)
+    early, late, between = (network(x, torch.full((3,), t)) for t in (0.0, 1000.0, 500.0))
+    assert not torch.allclose(early, late)
+    torch.testing.assert_close(between, (early + late) / 2, rtol=1e-4, atol=1e-5)  # one gap apart: weights 1/2
+    with pytest.raises(UsageError, match=r"takes \[B, C, 8, 8\], got \(1, 1, 4, 4\)"):
+        network(torch.zeros(1, 1, 4, 4), torch.zeros(1))
 
 
 def test_the_same_weights_are_found_again() -> None:

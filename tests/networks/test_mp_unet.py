@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -69,6 +71,50 @@ def test_training_keeps_the_weights_on_the_sphere() -> None:
     for m in layers:
         torch.testing.assert_close(m.weight, normalize_rows(m.weight))
     torch.testing.assert_close(net.eval()(x, t), before)  # the effective weights were on it all along
+
+
+@torch.no_grad()
+def test_weights_kept_for_inference_follow_every_change() -> None:
+    net = MPUNet(channels=1, widths=(16,), blocks=1, head=16, attention=()).eval()
+    nn.init.ones_(net.out_gain)
+    x, t = torch.randn(2, 1, 8, 8), torch.randn(2)
+
+    def fresh() -> Tensor:
+        with torch.enable_grad():  # keeps nothing
+            return net(x, t).detach()
+
+    def same() -> None:
+        torch.testing.assert_close(net(x, t), fresh(), rtol=0, atol=0)
+
+    net(x, t)
+    kept = net.stem._effective
+    assert kept is not None
+    net(x, t)
+    assert net.stem._effective is kept
+    net.stem.weight.mul_(torch.rand(16, 1, 1, 1) - 0.5)
+    same()
+    net.out_gain.mul_(2)
+    same()
+    net.load_state_dict({k: v + 0.1 for k, v in net.state_dict().items()})
+    same()
+    net.load_state_dict({k: v - 0.3 for k, v in net.state_dict().items()}, assign=True)
+    same()
+    net.stem.weight.data = torch.randn_like(net.stem.weight)
+    same()
+    other = {k: v + 0.1 for k, v in net.state_dict().items()}
+    called = torch.func.functional_call(net, other, (x, t))
+    net.load_state_dict(other)
+    torch.testing.assert_close(called, fresh(), rtol=0, atol=0)
+    same()
+    half = net(x, t)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert 0 < (net(x, t) - half).abs().max() < 0.1
+    same()
+    two = pickle.loads(pickle.dumps(net))
+    assert two.stem._effective is None
+    nn.init.zeros_(two.out_gain)
+    assert not two(x, t).any()
+    same()
 
 
 def test_several_forward_passes_before_one_backward() -> None:

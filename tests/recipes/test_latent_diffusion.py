@@ -241,6 +241,23 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> Non
         assert torch.equal(parts.modules.state_dict()[name], value), name
 
 
+def test_a_run_that_stopped_before_its_denoiser_draws_no_noise(tmp_path: Path) -> None:
+    """A budget that ends in the autoencoder's stage: samples and likelihoods are refused until the run has gone on."""
+    run = tmp_path / "run"
+    settings = {k: v for k, v in TINY.items() if k != "steps"}
+    ornstein.train("latent-diffusion", data="digits", size=8, out=run, settings=settings, kimg=0.008)
+    system = ornstein.load(run)
+    wanted = (
+        r"after 1 steps, before the stage that trains its denoiser \(trained so far: codec, critic, spread\).*--resume"
+    )
+    with pytest.raises(UsageError, match=wanted):
+        system.sample(2, steps=2)
+    with pytest.raises(UsageError, match="its samples would be noise"):
+        system.log_likelihood(torch.zeros(1, 1, 8, 8))
+    longer, _ = ornstein.train("latent-diffusion", data="digits", size=8, out=run, settings=settings, kimg=0.024)
+    assert longer.sample(2, steps=2, label="3").tensor.shape == (2, 1, 8, 8)
+
+
 def test_latents_are_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system = ornstein.build("latent-diffusion", settings=TINY | {"size": 8, "channels": 1})
     codec_ = system.codec

@@ -63,7 +63,7 @@ MOVING = {"consistency-improved", "consistency-models", "edm2", "heavy-tailed-ds
 there the loss need not fall so far. Their checks say more."""
 
 
-FLOOR = {"cld": 0.9, "flexible-diffusion": 0.9, "first-hitting-diffusion": 0.8, "vdm": 0.8}
+FLOOR = {"cld": 0.9, "flexible-diffusion": 0.9, "first-hitting-diffusion": 0.8, "sohl-dickstein": 0.9, "vdm": 0.8}
 """Losses with a part that no network removes fall less than the others, which must fall below 0.7 of the first."""
 
 

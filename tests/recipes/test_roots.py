@@ -6,10 +6,13 @@ import pytest
 import torch
 
 import ornstein
-from ornstein.core.errors import UsageError
+from ornstein.codecs.binary import Binary
+from ornstein.core.errors import DataError, UsageError
 from ornstein.core.rng import Stream
 from ornstein.denoisers import ScoreOut
+from ornstein.denoisers.fixed_first import FixedFirst
 from ornstein.objectives import Denoising, Hybrid, LossSecondMoment, UniformLogSNR, likelihood
+from ornstein.objectives.first_bound import FirstBound
 from ornstein.processes import VP, SubVP
 from ornstein.processes.schedules import Table
 from ornstein.recipes.checks.zero_terminal_snr import BRIGHTNESS, GRAIN, PIXELS, Flat, predicted
@@ -49,6 +52,16 @@ def build(name: str, **settings: object) -> System:
         ("progressive-distillation", {"distilling": 1}, r"distilling must lie in \(0, 1\), got 1"),
         ("ncsn", {"sigma_min": 3.0}, "0 < sigma_min < sigma_max, got 3.0 and 2.0"),
         ("ncsn", {"levels": 1}, "levels must be at least 2, got 1"),
+        ("sohl-dickstein", {"chain": 1}, "chain must be at least 2, got 1"),
+        ("sohl-dickstein", {"chain": 10}, r"sampling_steps must lie in 1 .. 10 \(the chain\), got 200"),
+        (
+            "sohl-dickstein",
+            {"chain": 10, "sampling_steps": 10, "beta_1": 0.95},
+            r"beta_1 must lie in \[0, 0.9\), so that every beta lies in \(0, 1\); got 0.95",
+        ),
+        ("sohl-dickstein", {"threshold": 128}, "threshold belongs to kernel='binomial'"),
+        ("sohl-dickstein", {"kernel": "binomial", "threshold": 256}, "threshold must lie in 1 .. 255"),
+        ("sohl-dickstein", {"kernel": "binomial", "architecture": "ddpm_cifar10"}, "mp_unet or multiscale, not 'ddpm_"),
         ("ncsnv2", {"levels": 1}, "levels must be at least 2, or 0 to have them counted, got 1"),
         ("score-sde", {"process": "ve", "sigma_min": 60.0}, "0 < sigma_min < sigma_max, got 60.0 and 50.0"),
         ("score-sde", {"t_min": 0}, r"t_min must lie in \(0, 1\), got 0"),
@@ -85,6 +98,41 @@ def test_an_untrained_dit_puts_out_zero_and_listens_to_the_label_only_later() ->
     assert not bool(network(x, torch.tensor([10.0, 500.0]), cond).any())
     assert network(x, torch.tensor([10.0, 500.0]), cond).shape == (2, 2, 8, 8)
     assert all(not bool(block.modulation.weight.any()) for block in network.blocks)
+
+
+def test_binomial_noise_takes_data_of_two_values() -> None:
+    """Grey ones are refused, with the remedy; a threshold makes two of them; samples are black and white."""
+    grey = torch.tensor([0, 255, 90, 200], dtype=torch.uint8).reshape(1, 1, 2, 2)
+    with pytest.raises(DataError, match=r"two values, 0 and 255; these hold 90, 50 % .*threshold=128"):
+        Binary().encode(grey, Stream(0))
+    for x in (grey, grey.float() / 127.5 - 1):
+        assert Binary(128).encode(x, Stream(0)).flatten().tolist() == [0, 1, 0, 1]
+    ends = grey[..., :1, :]
+    for x in (ends, ends.float() / 127.5 - 1):
+        state = Binary().encode(x, Stream(0))
+        assert state.dtype == torch.int64 and Binary().decode(state).flatten().tolist() == [-1, 1]
+    with pytest.raises(DataError, match="uint8 or floats"):
+        Binary().encode(grey.long(), Stream(0))
+    system = build("sohl-dickstein", kernel="binomial", chain=4, sampling_steps=4)
+    assert set(system.sample(2).tensor.unique().tolist()) <= {-1.0, 1.0}
+    found = system.log_likelihood(ends.repeat(1, 1, 8, 4), "discrete", steps=4, repeats=2)
+    assert found.bound and bool(torch.isfinite(found.nats).all())
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "binomial"])
+def test_the_first_step_is_fixed_on_request(kernel: str) -> None:
+    settings = {"kernel": kernel, "chain": 4, "sampling_steps": 4}
+    system = build("sohl-dickstein", first_step="fixed", **settings)
+    assert isinstance(system.denoiser, FixedFirst) and not isinstance(
+        build("sohl-dickstein", **settings).denoiser, FixedFirst
+    )
+    (stage,) = system.stages(None)  # type: ignore[arg-type]
+    objective = stage.updates[0].objective
+    assert isinstance(objective, FirstBound) and objective.first == "fixed"
+    assert len(list(stage.updates[0].params)) == len(list(objective.denoiser.parameters()))
+    assert bool(torch.isfinite(system.sample(2).tensor).all())
+    multiscale = build("sohl-dickstein", multiscale=True, classes="a,b", **settings)
+    assert multiscale.sample(2).tensor.shape == (2, 1, 8, 8)
 
 
 def test_improved_ddpm_saves_the_history_of_its_losses() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,21 @@ from ornstein.measurements import JPEG, Direct, Grey, Mask, Measurement, bicubic
 from ornstein.recipes.edit import interpolate, sdedit, translate
 from ornstein.recipes.restore import restore
 from ornstein.recipes.samples import Samples
+from ornstein.recipes.system import System
+from ornstein.recipes.windows import widened
 
 
 def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) -> tuple[Samples, Tensor]:
     """The results, and the rows of the picture that shows what was given beside them."""
     files = pictures_at(args.image)
+    if getattr(system, "prompts", None) is not None:
+        from ornstein.cli.worded import edit_by_prompt
+
+        made, given = edit_by_prompt(args, system, files, read, partial(hidden, args), partial(placed, args), on_step)
+        return made, beside(given, made.tensor)
+    for option in ("prompt", "negative", "depth", "sampler"):
+        if getattr(args, option) is not None:
+            raise UsageError(f"--{option} goes with a system that reads prompts, which this one does not")
     channels, height, width = system.data_shape
     label = {} if args.label is None else {"label": args.label}
     common = {"seed": args.seed, "guidance": args.guidance, "batch": args.batch, "on_step": on_step}
@@ -34,7 +45,7 @@ def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) 
         given = torch.stack([read(f, channels, (width, height)) for f in files])
         steps = args.steps or 50
         if args.task == "strokes":
-            made = sdedit(system, given, strength=args.strength or 0.5, n=args.n, steps=steps, **common, **label)
+            made = sdedit(system, given, strength=args.strength, n=args.n, steps=args.steps, **common, **label)
         elif args.task == "translate":
             if args.label is None:
                 raise UsageError("--task translate needs --label: what the picture is to become")
@@ -53,7 +64,7 @@ def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) 
         n=args.n,
         method=args.method,
         steps=args.steps,
-        strength=args.strength or 1.0,
+        strength=args.strength,
         **common,
         **label,
     )
@@ -63,6 +74,27 @@ def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) 
 def _from(args: argparse.Namespace) -> str | int:
     """What the pictures show; without a word of it, nothing in particular."""
     return -1 if args.from_label is None else args.from_label
+
+
+def at_size(args: argparse.Namespace, system: System) -> System:
+    """The system at the size of the given pictures (of what they are to become, where they are to grow)."""
+    sizes = {}
+    for file in pictures_at(args.image):
+        try:
+            sizes[file] = size_of(file)
+        except Unreadable as e:
+            raise DataError(f"{file}: {e}") from e
+    (first, (high, wide)), *others = sizes.items()
+    for file, size in others:
+        if size != (high, wide):
+            raise DataError(
+                f"--windows keeps the pictures' size, and {file} has {size[1]} x {size[0]} pixels where {first} has {wide} x "
+                f"{high}; edit them one by one"
+            )
+    if args.task == "uncrop":
+        raise UsageError("--windows keeps the picture's size, and uncrop puts it into a larger one: leave it out")
+    grown = args.scale if args.task == "superres" else 1
+    return widened(system, high * grown, wide * grown)
 
 
 def beside(given: Tensor, made: Tensor) -> Tensor:
@@ -82,7 +114,7 @@ def measured(args: argparse.Namespace, files: list[Path], shape: tuple[int, ...]
         shown = y.repeat_interleave(args.scale, 2).repeat_interleave(args.scale, 3)
         return Measurement(y, operator, noise), shown
     if args.task == "uncrop":
-        left, top, w, h = box(args.box or f"{width // 4},{height // 4},{width // 2},{height // 2}", width, height)
+        left, top, w, h = placed(args, width, height)
         known = torch.zeros(1, height, width)
         known[:, top : top + h, left : left + w] = 1
         canvas = torch.zeros(len(files), channels, height, width)
@@ -129,6 +161,11 @@ def hidden(args: argparse.Namespace, width: int, height: int) -> Tensor:
             f"warning: {between:.1%} of {args.mask} is neither black nor white; 128 and above is read as white, to fill in"
         )
     return (grey < 128).float()[None]
+
+
+def placed(args: argparse.Namespace, width: int, height: int) -> tuple[int, int, int, int]:
+    """Where in the model's picture the given one lies when it is widened: in the middle, half as large, unless told."""
+    return box(args.box or f"{width // 4},{height // 4},{width // 2},{height // 2}", width, height)
 
 
 def box(text: str, width: int, height: int) -> tuple[int, int, int, int]:

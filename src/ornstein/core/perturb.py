@@ -49,17 +49,28 @@ def perturbed(network: nn.Module, kind: Perturbation, names: Sequence[str] | Non
         )
     if names is not None and not names:
         raise UsageError(f"name at least one layer to perturb: {', '.join(known)}")
-    view = _view(network)
-    for name in names if names is not None else [known[(len(known) - 1) // 2]]:
+    chosen = names if names is not None else [known[(len(known) - 1) // 2]]
+    for name in chosen:
         if name not in known:
             raise UsageError(f"the network has no layer '{name}' for '{kind}': {suggest(name, known)}")
+    view, twins = view_of(network, chosen)
+    for twin in twins:
+        twin.perturbation = kind  # type: ignore[assignment]
+    return view
+
+
+def view_of(network: nn.Module, names: Sequence[str]) -> tuple[nn.Module, list[nn.Module]]:
+    """Another module tree around the same parameters, and the named layers in it: objects of its own, to be changed at will."""
+    view = _view(network)
+    twins = []
+    for name in names:
         parent = view
         for part in name.split("."):
             child = _view(parent._modules[part])
             parent._modules[part] = child
             parent = child
-        parent.perturbation = kind  # type: ignore[assignment]
-    return view
+        twins.append(parent)
+    return view, twins
 
 
 def _view(module: nn.Module | None) -> nn.Module:

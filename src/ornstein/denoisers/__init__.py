@@ -14,5 +14,6 @@ from ornstein.denoisers.parametrizations import Parametrization as Parametrizati
 from ornstein.denoisers.parametrizations import ScoreOut as ScoreOut
 from ornstein.denoisers.parametrizations import V as V
 from ornstein.denoisers.parametrizations import Velocity as Velocity
+from ornstein.denoisers.windows import Windows as Windows
 from ornstein.denoisers.wrappers import Clip as Clip
 from ornstein.denoisers.wrappers import DynamicThreshold as DynamicThreshold

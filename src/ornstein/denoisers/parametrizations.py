@@ -23,6 +23,8 @@ class Parametrization(ABC):
     """Joins a network to a process. ``process`` is an argument, so that one object serves any schedule."""
 
     needs: type[Process] = Affine
+    outputs: int = 1
+    """Numbers that the network gives for each value of x; what is regressed comes first."""
 
     def check(self, process: Process) -> None:
         """Raise unless the process has the rung that this needs."""
@@ -229,6 +231,7 @@ class LearnedRange(Parametrization):
     """
 
     needs = GaussianProcess
+    outputs = 2
 
     def __init__(self, base: Parametrization, steps: int):
         if steps < 2:

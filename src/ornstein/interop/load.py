@@ -4,21 +4,48 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ornstein.core.errors import UsageError
+from ornstein.interop.files.run import is_pipeline_run
 from ornstein.recipes import house
 from ornstein.recipes.system import System
 
 
-def load(what: str | Path) -> System:
-    """A bundled model by name, a run folder, a checkpoint folder, or a pipeline's folder of the diffusers ecosystem.
+def load(
+    what: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    tokenizer: str | Path | None = None,
+    prediction: str | None = None,
+    variant: str | None = None,
+) -> System:
+    """A bundled model by name, a run folder, a checkpoint folder, a pipeline's folder of the diffusers ecosystem, or a single
+    ``.safetensors`` file in the original layout of Stable Diffusion.
+
+    Args:
+        size: height and width of the pictures, for a pipeline; that of training by default.
+        tokenizer: a folder with CLIP's word pieces, for a single file that carries none.
+        prediction: what a single file's network predicts ("epsilon", "v_prediction"), where its family's custom is not meant.
+        variant: which weights of a diffusers folder, where it has several.
 
     Raises:
         CheckpointError: torn, wrong hash, newer format, of another recipe's shape, parts missing, or a pickle.
-        UsageError: nothing of that name (the nearest is named).
+        UsageError: nothing of that name (the nearest is named), or an option that goes with something else.
         CapabilityError: a diffusers pipeline or option that is not served (named).
     """
     path = Path(what)
-    if (path / "model_index.json").is_file() and str(what) not in house.bundled_models():
-        from ornstein.interop import diffusers
+    if str(what) not in house.bundled_models():
+        single = path.is_file() and path.suffix == ".safetensors" and not (path.parent / "manifest.json").is_file()
+        if single or variant is not None or is_pipeline_run(path):
+            from ornstein.interop.files.opened import opened
 
-        return diffusers.load(path)
+            return opened(path, size=size, tokenizer=tokenizer, prediction=prediction, variant=variant)
+        if tokenizer is not None or prediction is not None:
+            raise UsageError(f"'{what}' is no single file; leave tokenizer and prediction out")
+        if path.is_dir():
+            from ornstein.interop import diffusers
+
+            if diffusers.is_folder(path) or diffusers.resembles(path):
+                return diffusers.load(path, size=size)
+    if size is not None:
+        raise UsageError(f"'{what}' draws pictures of the size it was trained on; size is for diffusers folders")
     return house.load(what)

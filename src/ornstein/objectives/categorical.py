@@ -58,14 +58,14 @@ class CategoricalBound:
         x_t = process.marginal(x_0, t).sample(rng)
         logits = self.denoiser.logits(x_t, t, cond)
         learned = process.reverse(x_t, t, s, self.denoiser.posterior(logits, x_t, t))
-        bound = kl(_floored(process.reverse(x_t, t, s, Dirac(x_0))), _floored(learned)) / x_0[0].numel()
+        bound = kl(floored(process.reverse(x_t, t, s, Dirac(x_0))), floored(learned)) / x_0[0].numel()
         cross = -sum_rest(logits.gather(-1, x_0.unsqueeze(-1)).squeeze(-1)) / x_0[0].numel()
         value = (bound + self.weight * cross).mean()
         logs = {"bound": float(bound.detach().mean()), "cross_entropy": float(cross.detach().mean())}
         return Loss(value.float(), logs, (t.detach().reshape(-1), bound.detach()))
 
 
-def _floored(law: Distribution) -> Categorical:
+def floored(law: Distribution) -> Categorical:
     """The same law with no probability below 1e-30: a network's underflow must not cost infinitely much."""
     assert isinstance(law, Categorical)
     return Categorical(law.logits.double().clamp_min(-69))
@@ -83,5 +83,5 @@ def chain_bound(denoiser: Denoiser, x_0: Tensor, steps: int, rng: Random, cond: 
         t, s = (torch.tensor(m / steps, dtype=torch.float64) for m in (n, n - 1))
         x_t = process.marginal(x_0, t).sample(rng)
         learned = process.reverse(x_t, t, s, denoiser(x_t, t, cond))
-        total = total + kl(_floored(process.reverse(x_t, t, s, Dirac(x_0))), _floored(learned))
+        total = total + kl(floored(process.reverse(x_t, t, s, Dirac(x_0))), floored(learned))
     return total

@@ -161,6 +161,16 @@ class Table(Schedule):
         """betas on a sigmoid from -6 to 6 (the molecular-conformation papers; diffusers' ``sigmoid``)."""
         return cls(torch.sigmoid(torch.linspace(-6, 6, steps, **_TABLE)) * (beta_T - beta_1) + beta_1)
 
+    @classmethod
+    def harmonic(cls, steps: int = 1000, beta_1: float = 1e-3) -> Table:
+        """beta_n = 1/m, m from T down to 2 in equal steps, and ``beta_1`` more at the first: an equal part of what is left of
+        the signal is lost at each. The released code of Sohl-Dickstein et al. 2015."""
+        if steps < 2:
+            raise UsageError(f"a chain needs at least 2 steps, got {steps}")
+        betas = 1 / torch.linspace(steps, 2, steps, **_TABLE)
+        betas[0] += beta_1
+        return cls(betas)
+
     def betas(self) -> Tensor:
         """The table back, ``[T]``."""
         alpha = 1 - self._gap

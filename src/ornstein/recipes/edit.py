@@ -16,6 +16,7 @@ from ornstein.core.shapes import expand
 from ornstein.measurements.mask import Mask
 from ornstein.recipes.restore import labelled, restore, scale_for
 from ornstein.recipes.samples import Samples
+from ornstein.restoration.table import Restoring
 from ornstein.samplers.base import Step, simulate
 from ornstein.samplers.ddim import DDIM
 from ornstein.samplers.ddim_inversion import DDIMInversion
@@ -32,10 +33,10 @@ def sdedit(
     system: System,
     guide: Tensor,
     *,
-    strength: float = 0.5,
+    strength: float | None = None,
     n: int = 1,
     mask: Tensor | None = None,
-    steps: int = 50,
+    steps: int | None = None,
     seed: int = 0,
     guidance: float | None = None,
     batch: int = 64,
@@ -46,11 +47,17 @@ def sdedit(
 
     Args:
         guide: strokes or a rough picture, ``[B, ...]`` data in [-1, 1].
-        strength: where to start, in (0, 1]; the more, the more real and the less like the guide.
+        strength: where to start, in (0, 1]; the more, the more real and the less like the guide. By default the system's
+            (recipe sdedit), else 0.5.
         mask: 1 where the guide is to stay, 0 where it may change: what stays is put back after each step, noised.
 
     Source: Meng et al. 2022, 2108.01073, algorithms 1 and 2.
     """
+    own = system.restoring
+    if own is None or own.strength == 1:  # the system's way to restore starts from noise, and no guide does
+        own = Restoring("ccdf", steps=50, strength=0.5)
+    strength = own.strength if strength is None else strength
+    steps = own.steps or 50 if steps is None else steps
     if not 0 < strength <= 1:
         raise UsageError(
             f"strength lies in (0, 1], got {strength}: near 0 nothing changes, at 1 nothing of the guide is left"

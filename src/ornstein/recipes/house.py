@@ -17,6 +17,7 @@ from ornstein.recipes import registry
 from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
 from ornstein.recipes.captions import CONDITION, Book, embed
 from ornstein.recipes.registry import Card, make_config
+from ornstein.recipes.start import begun, reshape
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import (
     PICKLES,
@@ -116,6 +117,8 @@ def train(
     device: str = "cpu",
     save_seconds: float = 300,
     captions: str | None = None,
+    base: str | Path | None = None,
+    lora: int | None = None,
     on_step: Callable[[Progress], None] | None = None,
     on_save: Callable[[System, int], None] | None = None,
 ) -> tuple[System, Result]:
@@ -137,6 +140,9 @@ def train(
         workers: threads that prepare batches ahead; they change no batch.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
+        base: begin with the weights of this model (bundled, or a run), of the same recipe; its config holds where ``settings``
+            say nothing else.
+        lora: of the network train low-rank changes of this rank only; the run's ``adapter.safetensors`` holds them.
         captions: the encoder (``minilm``) by which the data's captions become a condition; a resumed run keeps its own.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
 
@@ -149,19 +155,23 @@ def train(
     given = dict(settings or {})
     if steps is not None:
         given["steps"] = steps
+    start = begun(name, base, lora, found, given)
     asked = make_config(card.config, given)  # an unknown field is found before the data are read
     fields = {f.name for f in dataclasses.fields(card.config)}
-    old = make_config(card.config, _meta(found)[1]) if found is not None else None
+    old = make_config(card.config, _meta(found)[1]) if found is not None else start.config
     book: Book | None = None
     dataset: Any
     if card.area == SERIES:
         dataset, from_data = _read_series(data, asked if old is None else old, given, old, captions or size)
     else:
-        dataset, from_data, book = _read_images(name, data, run, given, asked, old, size, captions, fields, strict)
+        known = run if found is not None else None
+        dataset, from_data, book = _read_images(name, data, known, given, asked, old, size, captions, fields, strict)
     from_data = {k: v for k, v in from_data.items() if k in fields}
     if "size" in given and asked.size != from_data["size"]:
         raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
     config = make_config(card.config, {**from_data, **given})
+    if found is None and start.system is not None:
+        config = start.config_for(dataset.name, from_data, given)
     endless = (minutes is not None or kimg is not None) and "steps" not in given
     if found is not None:
         config = _resumed_config(run, old, config, given)
@@ -192,12 +202,13 @@ def train(
         torch.manual_seed(seed)
         system = card.build(config)
         system.captions = book
+        start.prepare(system)
         chance = getattr(config, "augment", 0.0)
         augment = EDMAugment(chance) if chance else None
         flip = getattr(config, "flip", False)
         loader = Loader(dataset, config.batch, seed, flip, ranks.rank, ranks.world, augment, workers)
         meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(dataset), "seed": seed}
-        meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
+        meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots, **start.meta}
         engine = Engine(
             run=run,
             meta=meta,
@@ -218,15 +229,17 @@ def train(
             on_step=on_step,
             on_save=(lambda step: on_save(system, step)) if on_save is not None else None,
         )
-        result = fit(system.modules, system.stages(loader), engine)
+        result = fit(system.modules, start.checked(system.stages(loader)), engine)
     _quiet(system)
+    if ranks.main:
+        start.export(system, run)
     return load(run), result
 
 
 def _read_images(
     name: str,
     data: Any,
-    run: Path,
+    run: Path | None,
     given: Mapping[str, Any],
     asked: Any,
     old: Any,
@@ -238,7 +251,7 @@ def _read_images(
     """The images, what the config takes from them, and their captions where the recipe reads those."""
     size = size if size is not None else _wish("size", given, asked, old)
     images = open_data(data, size=size, channels=_wish("channels", given, asked, old), strict=strict)
-    book = Book.read(run) if old is not None else None
+    book = Book.read(run) if run is not None else None
     if book is not None or captions is not None:
         if "caption_width" not in fields:
             raise UsageError(f"recipe '{name}' takes no captions; leave captions out")
@@ -368,6 +381,7 @@ def _restore(found: Checkpoint) -> System:
         raise CheckpointError(f"{found.path} was made by a recipe that is not here: {e}") from e
     with torch.random.fork_rng(devices=[]):
         system = card.build(make_config(card.config, config))
+    reshape(system, found.meta)
     tensors = {**found.parts.get("model", {}), **found.parts.get("ema", {})}
     modules = system.modules
     own = modules.state_dict()
@@ -389,4 +403,18 @@ def _restore(found: Checkpoint) -> System:
         **{k: progress[k] for k in ("step", "seen") if k in progress},
         **found.meta.get("about", {}),
     }
+    system.unfinished = _unfinished(system, progress)
     return system
+
+
+def _unfinished(system: System, progress: Mapping[str, Any]) -> str:
+    """What to say of a run that stopped before the stage that trains its denoiser; empty for all others."""
+    trained = progress.get("trained")
+    if trained is None or "denoiser" in trained or not any(p.requires_grad for p in system.denoiser.parameters()):
+        return ""
+    done = ", ".join(trained) or "nothing"
+    return (
+        f"this run of '{system.recipe}' stopped after {progress['step']} steps, before the stage that trains its denoiser "
+        f"(trained so far: {done}); its samples would be noise. Go on with --resume and more --minutes or --steps, or make "
+        "the stages before it shorter"
+    )

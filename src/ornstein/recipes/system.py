@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ornstein.codecs.base import Codec
 from ornstein.core.cond import Cond
-from ornstein.core.errors import UsageError, unknown
+from ornstein.core.errors import DataError, UsageError, unknown
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.denoisers.standard_normal import StandardNormal
@@ -20,12 +20,17 @@ from ornstein.denoisers.wrappers import Clip
 from ornstein.guidance.table import GUIDANCE, Setting, get_method
 from ornstein.likelihood.dequantise import Dequantisation
 from ornstein.likelihood.result import Likelihood
+from ornstein.objectives.told import Told
 from ornstein.recipes.captions import CONDITION, Book
 from ornstein.recipes.samples import Samples
+from ornstein.restoration.table import Restoring
 from ornstein.samplers.base import Sampler, Step, simulate
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import Choice, get
 from ornstein.training.fit import Data, Stage
+
+WORDS = ("prompt", "negative", "clip_skip")
+"""Conditions that are kept in the provenance as they were given."""
 
 
 @dataclass
@@ -51,6 +56,10 @@ class System:
     """share of the contrast that guidance adds and that is taken back"""
     clip: float | None = None
     """bound of |E[x_0]| in sampling, for data of a known range"""
+    restoring: Restoring | None = None
+    """how pictures are restored; by default as suits the measurement"""
+    told: Told | None = None
+    """the picture that it is told, of a system that was trained to restore or to translate"""
     ema_half_life: float = 500_000
     captions: Book | None = None
     """the texts that the system was trained on, where it reads captions"""
@@ -60,6 +69,8 @@ class System:
     """of one sample, where the codec changes it; that of the state by default"""
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
+    unfinished: str = ""
+    """why samples of a run would be noise: it stopped before the stage that trains the denoiser"""
 
     def __post_init__(self) -> None:
         self.data_shape = self.data_shape or self.shape
@@ -68,6 +79,11 @@ class System:
     def one_shot(self) -> bool:
         """Whether the codec alone has learned the data, so that neither steps nor samplers matter (GAN, VAE, flow)."""
         return isinstance(self.denoiser, StandardNormal)
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether people say in words what it shall make."""
+        return self.captions is not None
 
     @property
     def device(self) -> torch.device:
@@ -91,6 +107,7 @@ class System:
     def conditions(self, seeds: Sequence[int], given: Mapping[str, Any]) -> dict[str, Tensor]:
         """Check the conditions given to :meth:`sample` against the declared ones and make tensors of them."""
         known = ({"label"} if self.classes else set()) | ({"prompt"} if self.captions is not None else set())
+        known |= {self.told.name} if self.told is not None else set()
         for name in given:
             if name not in known:
                 if not known:
@@ -99,6 +116,8 @@ class System:
         cond: dict[str, Tensor] = {}
         if self.captions is not None:
             cond[CONDITION] = self._captions(given.get("prompt"), len(seeds))
+        if self.told is not None:
+            cond[self.told.name] = self._picture(self.told, given.get(self.told.name), len(seeds))
         if not self.classes:
             return cond
         label = given.get("label")
@@ -123,14 +142,32 @@ class System:
         vectors = {text: self.captions.vector(text) for text in dict.fromkeys(many)}
         return torch.stack([vectors[text] for text in many])
 
+    @staticmethod
+    def _picture(told: Told, value: Tensor | None, n: int) -> Tensor:
+        """``[n, *shape]``, NaN where there is none; one picture serves all."""
+        if value is None:
+            return torch.full((n, *told.shape), torch.nan)
+        many = value.expand(n, *value.shape[-3:]) if value.ndim == 3 or len(value) == 1 else value
+        if tuple(many.shape) != (n, *told.shape) or not many.is_floating_point():
+            raise DataError(
+                f"{told.name} takes floats {told.shape}, one or one for each of {n} samples; got "
+                f"{tuple(value.shape)} {value.dtype}"
+            )
+        if not float(many.abs().max()) <= told.bound + 1e-6:
+            raise DataError(
+                f"{told.name} lies in [{-told.bound:g}, {told.bound:g}]; this one reaches {float(many.abs().max()):.3g}"
+            )
+        return many
+
     def _label(self, value: str | int) -> int:
         if isinstance(value, str) and value in self.classes:
             return self.classes.index(value)
-        if isinstance(value, str) and not value.lstrip("-").isdigit():
-            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}")
-        number = int(value)
+        try:
+            number = int(value)
+        except ValueError:
+            raise UsageError(f"unknown label '{value}'; the known ones are {_few(self.classes)}") from None
         if not -1 <= number < len(self.classes):
-            known = ", ".join(self.classes)
+            known = _few(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
         return number
 
@@ -138,13 +175,15 @@ class System:
         self, scale: float, method: str | None = None, grid: Tensor | None = None, weak: Denoiser | None = None
     ) -> Denoiser:
         """The denoiser under guidance (none at scale 1, but for methods that say so), clipped where the recipe says so."""
+        if self.unfinished:
+            raise UsageError(self.unfinished)
         name = method or self.guidance_method
         row = get_method(name)
         denoiser = self.denoiser
         if scale != 1 or not row.neutral_at_1:
             if self.one_shot:
                 raise UsageError(f"guidance={scale:g}: '{self.recipe}' has no denoiser to guide; leave guidance out")
-            if row.conditional and not self.classes and self.captions is None:
+            if row.conditional and not self.classes and self.captions is None and self.told is None:
                 alone = ", ".join(k for k, m in GUIDANCE.items() if not m.conditional)
                 raise UsageError(
                     f"guidance={scale:g} by '{name}' needs a conditional system; this one ('{self.recipe}') takes no "
@@ -157,11 +196,16 @@ class System:
         """The first state of a batch, at ``times[0]``."""
         return self.process.prior((len(rng), *self.shape)).sample(rng)
 
+    def first(self, move: Sampler, rng: Rng, times: Tensor, cond: Cond) -> tuple[Tensor, Cond]:
+        """The first state of a batch, and the conditions that its steps are made under."""
+        return self.begin(rng, times), cond
+
     def draw(
         self, move: Sampler, times: Tensor, rng: Rng, cond: Cond, on_step: Callable[[Step], None] | None = None
-    ) -> Tensor:
-        """The states that a batch of seeds ends in."""
-        return simulate(move, self.begin(rng, times).to(self.device), times, rng, cond, on_step)
+    ) -> tuple[Tensor, Cond]:
+        """The states that a batch of seeds ends in, and the conditions that its steps were made under."""
+        x, cond = self.first(move, rng, times, cond)
+        return simulate(move, x.to(self.device), times, rng, cond, on_step), cond
 
     def prepare(
         self,
@@ -232,8 +276,7 @@ class System:
         )
         if weak is not None:
             weak.modules.eval()
-        if conditions.get("prompt") is not None:
-            about["prompt"] = conditions["prompt"]
+        about |= {name: conditions[name] for name in WORDS if conditions.get(name) is not None}
         seeds = list(range(seed, seed + n))
         cond: Cond = self.conditions(seeds, conditions)
         self.modules.eval()
@@ -241,8 +284,8 @@ class System:
         done = []
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])
-            part = {k: v[start : start + batch].to(device) for k, v in cond.items()}
-            x = self.draw(move, times, rng, part, on_step)
+            part: Cond = {k: v[start : start + batch].to(device) for k, v in cond.items()}
+            x, part = self.draw(move, times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
             torch.cat(done), seeds, {k: v.cpu() for k, v in cond.items()}, self.classes, self.provenance(about)
@@ -287,6 +330,8 @@ class System:
         """
         from ornstein.recipes.likelihood import log_likelihood
 
+        if self.unfinished:
+            raise UsageError(self.unfinished)
         given = dict(conditions)
         if self.classes and given.get("label") is None:
             given["label"] = -1
@@ -333,6 +378,10 @@ class System:
         if isinstance(self.denoiser, Preconditioned):
             self.denoiser.autocast = torch.bfloat16
         return self
+
+
+def _few(names: Sequence[str], most: int = 40) -> str:
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _told(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from typing import Any
 
@@ -66,7 +66,7 @@ def _pigdm(denoiser: Denoiser, measurement: Measurement, data_var: float = 1.0, 
     return DDIM(PiGDM(denoiser, measurement, data_var), eta)
 
 
-def _mmps(denoiser: Denoiser, measurement: Measurement, solves: int = 3, eta: float = 1.0) -> DenoisingSampler:
+def _mmps(denoiser: Denoiser, measurement: Measurement, solves: int = 2, eta: float = 1.0) -> DenoisingSampler:
     return DDIM(MMPS(denoiser, measurement, solves), eta)
 
 
@@ -90,6 +90,16 @@ METHODS: dict[str, Method] = {
     )
 }  # fmt: skip
 """One row for each way to restore; tests and the command line follow from it."""
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """How a system restores pictures unless it is told otherwise: a method, its options and steps, and where it starts."""
+
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    steps: int | None = None
+    strength: float = 1.0
 
 
 def get_method(name: str) -> Method:

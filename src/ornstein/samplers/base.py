@@ -49,6 +49,11 @@ class Sampler(ABC, Generic[X]):
     def step(self, x_t: X, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND) -> tuple[X, State]:
         """``t > s`` unless it ascends, both expanded to x's rank; returns x_s and the state for the next step."""
 
+    @property
+    def title(self) -> str:
+        """What errors call it."""
+        return type(self).__name__
+
     def init(self, x: X, t: Tensor) -> State:
         """The state before the first step."""
         return None
@@ -165,7 +170,7 @@ def _not_finite(sampler: Sampler[X], grid: Tensor, sound: Tensor) -> OrnsteinErr
     row = bad[0]
     first = int((~sound[:, row]).nonzero()[0])
     times = grid if grid.ndim == 1 else grid[:, row]
-    title = type(sampler).__name__
+    title = sampler.title
     if first == 0:
         return OrnsteinError(f"{title} was started from a state that is not finite in samples {bad[:8]}")
     t, s = float(times[first - 1]), float(times[first])

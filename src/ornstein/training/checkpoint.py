@@ -70,8 +70,9 @@ def refuse_pickle(path: Path) -> None:
     zip_or_pickle = head[:2] == b"PK" or (head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"))
     if path.suffix in PICKLES or (path.suffix != ".npz" and zip_or_pickle):
         raise CheckpointError(
-            f"{path} is a pickle, which can run code when read, and is refused. Convert it where you trust it: "
-            "torch.load(..., weights_only=True) there, then safetensors.torch.save_file(state_dict, 'model.safetensors')"
+            f"{path} is a pickle, which can run code when read, and is refused. Convert it first: "
+            "ornstein convert FILE NEW.safetensors --allow-pickle (a pipeline), or where you trust it "
+            "torch.load(..., weights_only=True) and safetensors.torch.save_file(state_dict, 'model.safetensors')"
         )
 
 

@@ -52,6 +52,7 @@ class Session:
         self.rng = Stream(engine.seed, self.ranks.rank, self.ranks.world)
         self.meters, self.noise = Meters(), NoiseScale()
         self.stage = self.stage_start = self.step = self.seen = 0
+        self.trained: set[str] = set()
         self._before = 0.0
         self._data: dict[str, int] | None = None
         if self.found is None:
@@ -95,6 +96,7 @@ class Session:
         self.stage, self.stage_start = int(progress["stage"]), int(progress["stage_start"])
         self.step, self.seen = int(progress["step"]), int(progress["seen"])
         self._before, self._data = float(progress["seconds"]), progress["data"]
+        self.trained = set(progress.get("trained", dict(self.model.named_children())))  # older ones do not say
         if self.divides:
             restore(found, "model", self.model.state_dict())
         else:
@@ -146,6 +148,8 @@ class Session:
         else:
             self.stage, self.stage_start = index, self.step
         self.found = None  # its tensors are not needed any more
+        given = {id(p) for player in players for p in player.update.params}
+        self.trained |= {name.split(".")[0] for name, p in self.model.named_parameters() if id(p) in given}
 
     def save(self, players: Sequence[Player], data: Data, ending: bool) -> None:
         """Write a checkpoint. While training goes on, one that cannot be written is a warning; at the end an error."""
@@ -246,6 +250,7 @@ class Session:
             "seen": self.seen,
             "seconds": self.elapsed(),
             "data": data.state(),
+            "trained": sorted(self.trained),
             "meters": self.meters.state(),
             "noise": self.noise.state(),
         }

@@ -8,15 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ornstein.cli.commands.sample import add_mark
 from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError, unknown
 
 EXAMPLES = """examples:
   ornstein edit fashion-mnist --task inpaint --image shoe.png --box 8,8,12,12 -n 4 -o filled
   ornstein edit fashion-mnist --task superres --image small/ --scale 4 -o large
+  ornstein edit fashion-mnist --task superres --image wide.png --scale 2 --windows -o large
   ornstein edit fashion-mnist --task deblur --image blurred.png --blur 1.5 --noise 0.02
   ornstein edit fashion-mnist --task strokes --image drawing.png --strength 0.6 --label dress
   ornstein edit fashion-mnist --task translate --image shirt.png --from-label shirt --label dress
+  ornstein edit stable-diffusion-v1-5/ --task strokes --image sketch.png --strength 0.7 --prompt "a castle at dawn"
+  ornstein edit sd-inpainting/ --task inpaint --image room.png --mask hole.png --prompt "a red armchair"
   ornstein edit fashion-mnist --task interpolate --image a.png --to b.png -n 8
   ornstein edit runs/air --task impute --input gaps.csv -o filled.csv
   ornstein edit runs/air --task forecast --input past.csv -n 200 -o ahead.csv
@@ -31,7 +35,7 @@ TASKS = (
 
 def add(parser: argparse.ArgumentParser) -> None:
     """What with, what to do, on which pictures."""
-    parser.add_argument("what", help="a bundled model, a run or a checkpoint: see ornstein list")
+    parser.add_argument("what", help="a bundled model, a run, checkpoint or diffusers folder: see ornstein list")
     parser.add_argument("--task", required=True, help=", ".join(TASKS))
     parser.add_argument("--image", type=Path, help="a picture, or a folder of them")
     parser.add_argument("--input", type=Path, help="impute, forecast: a .csv table with the model's columns")
@@ -50,6 +54,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strength", type=float, help="where to start: near 0 little changes, 1 is from noise")
     parser.add_argument("--label", help="a class name or number (default: none)")
     parser.add_argument("--from-label", help="translate: what the picture shows")
+    parser.add_argument("--prompt", help="what the result is to show, for systems that read text")
+    parser.add_argument("--negative", help="what to keep away from, for systems that read text")
+    parser.add_argument(
+        "--depth", type=Path, help="a picture of depths, for networks that follow one (default: estimated)"
+    )
+    parser.add_argument("--sampler", help="for systems that read text: ddim, DPM++ 2M Karras, ... (default: its own)")
     parser.add_argument("-n", type=int, help="results for each picture (default 1), draws of each missing value (100)")
     parser.add_argument("--steps", type=int, help="default: the method's")
     parser.add_argument(
@@ -59,10 +69,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch", type=int, help="how many are drawn at once; changes no result (default 32 pictures, 256 windows)"
     )
+    parser.add_argument(
+        "--windows",
+        action="store_true",
+        help="keep the pictures' size: the model covers them in windows that overlap by half and agree",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or a .csv"
     )
+    add_mark(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,10 +102,14 @@ def run(args: argparse.Namespace) -> int:
     args.n, args.batch = args.n or 1, args.batch or 32
     require_folder(args.out)
     from ornstein.cli.device import require_device
-    from ornstein.cli.editing import edit
+    from ornstein.cli.editing import at_size, edit
+    from ornstein.cli.sealing import sealer
     from ornstein.interop.load import load
 
     system = load(args.what).to(require_device(args.device))
+    if args.windows:
+        system = at_size(args, system)
+    sealing = sealer(args.mark, system.data_shape)
     begin = time.monotonic()
     with Progress(f"{args.task} with {args.what}") as bar:
         samples, shown = edit(args, system, _told(bar.update))
@@ -101,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
     image_grid(to_bytes(shown), columns=_columns(args, len(shown)), zoom=2).save(
         args.out / "grid.png", pnginfo=png_info(samples.provenance | {"seeds": [samples.seeds[0], samples.seeds[-1]]})
     )
+    sealing([*paths, args.out / "grid.png"])
     about = {
         "files": [str(p) for p in paths],
         "grid": str(args.out / "grid.png"),

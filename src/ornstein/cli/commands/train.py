@@ -9,14 +9,17 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from ornstein.cli import tuning
 from ornstein.cli.output import Progress, duration, emit, require_folder, say, write_log
-from ornstein.core.errors import UsageError
+from ornstein.core.errors import CapabilityError, UsageError
 
 EXAMPLES = """examples:
   ornstein train edm --data digits --minutes 2 --out runs/digits
   ornstein train ddpm --data photos/ --size 32 --minutes 5 --out runs/mine
   ornstein train ddpm --data photos/ --minutes 10 --out runs/mine --resume
   ornstein train edm --data digits --set lr=1e-3 --set widths=64,128 --steps 500
+  ornstein train edm --data sketches/ --size 28 --from fashion-mnist --lora 8 --steps 500
+  ornstein train lora --from stable-diffusion-v1-5/ --data photos/ --prompt "a photo of sks dog" --lora 8
   ornstein train edm --data digits --kimg 100 --snapshots 200 --accumulate 2
   ornstein train csdi --data air.csv --time time --columns pm2.5,temp --minutes 10 --out runs/air
   ornstein train csdi --data air.csv --task forecast --horizon 24 --minutes 10 --out runs/ahead
@@ -28,7 +31,7 @@ FLAGS = ("strict", "recompute", "compile", "sharded")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Recipe, data, settings, budget, run folder."""
-    parser.add_argument("recipe", help="see ornstein list")
+    parser.add_argument("recipe", help="see ornstein list; or lora, dreambooth, textual-inversion, controlnet")
     parser.add_argument(
         "--data",
         required=True,
@@ -47,6 +50,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--preset", help="a size that a paper used (ornstein show RECIPE lists them); --set goes before it"
+    )
+    parser.add_argument("--from", dest="base", metavar="RUN", help="begin with this model's weights")
+    parser.add_argument(
+        "--lora", type=int, metavar="RANK", help="train low-rank changes of the network of --from alone"
     )
     parser.add_argument("--captions", metavar="ENCODER", help="condition on the data's captions, encoded by minilm")
     add_series(parser)
@@ -78,6 +85,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches ahead (default 0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
+    tuning.add(parser)
     parser.add_argument(
         "--strict", action="store_true", help="refuse a folder with unreadable files instead of skipping them"
     )
@@ -134,6 +142,9 @@ def settings(pairs: list[str]) -> dict[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Train, showing loss, speed and the time that remains."""
+    if args.recipe in tuning.METHODS:
+        return tuning.run(args)
+    tuning.misplaced(args)
     if args.steps is not None and args.steps < 1:
         raise UsageError(f"--steps must be at least 1, got {args.steps}")
     for name in ("minutes", "kimg"):
@@ -176,6 +187,8 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             seed=args.seed,
             captions=args.captions,
+            base=args.base,
+            lora=args.lora,
             resume=args.resume,
             strict=args.strict,
             device=device,
@@ -209,10 +222,13 @@ def run(args: argparse.Namespace) -> int:
     write_log(log, f"{head}; stopped by {result.reason}")
     if stopped:
         say(f"stopped ({result.reason}) and saved; go on with:\n  {about['resume']}")
-    then = f"sample {shlex.quote(str(out))} -n 64"
+    further = f"ornstein sample {shlex.quote(str(out))} -n 64"
     if not of_images and hasattr(system.config, "horizon"):
-        then = f"edit {shlex.quote(str(out))} --task {args.task or 'impute'} --input FILE.csv -o filled.csv"
-    emit(args, about, f"{head}\nrun: {out}\nnext: ornstein {then}")
+        further = f"ornstein edit {shlex.quote(str(out))} --task {args.task or 'impute'} --input FILE.csv -o filled.csv"
+    if system.unfinished:
+        say(f"warning: {system.unfinished}")
+        further = "the same command with --resume and more --minutes or --steps"
+    emit(args, about, f"{head}\nrun: {out}\nnext: {further}")
     return code
 
 
@@ -226,9 +242,11 @@ def default_out(recipe: str, data: str) -> Path:
 def resume_command(args: argparse.Namespace, out: Path) -> str:
     """The command that goes on with a run where it was stopped, to the same end."""
     words = ["ornstein", "train", args.recipe, "--data", args.data, "--out", str(out), "--resume"]
-    for name in ("size", "minutes", "kimg", "steps", "snapshots", "horizon"):
+    for name in ("size", "minutes", "kimg", "steps", "snapshots", "lora", "horizon"):
         if (value := getattr(args, name)) is not None:
             words += [f"--{name}", str(value) if isinstance(value, int) else f"{value:g}"]
+    if args.base is not None:
+        words += ["--from", args.base]
     for name in ("preset", "captions", *(n for n in SERIES if n != "horizon")):
         if getattr(args, name) is not None:
             words += [f"--{name}", getattr(args, name)]
@@ -246,7 +264,10 @@ def strip(system: Any, path: Path, write: bool = True) -> None:
     Where the model is divided among processes all draw it, and one has ``write``.
     """
     n = max(len(system.classes), 8) if len(system.classes) <= 16 else 16
-    row = system.sample(n, seed=0, steps=10, sampler="dpmpp_2m")
+    try:
+        row = system.sample(n, seed=0, steps=10, sampler="dpmpp_2m")
+    except CapabilityError:  # finite sets, velocities: the recipe's own
+        row = system.sample(n, seed=0, steps=10)
     if not write:
         return
     try:

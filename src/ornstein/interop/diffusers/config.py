@@ -215,6 +215,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "timestep_spacing": ("leading", "trailing", "linspace"),
     "final_sigmas_type": ("zero", "sigma_min"),
 }
+_OPTIONS = frozenset(key for options in DEFAULTS.values() for key in options)
+"""Options of any class: files keep those of the class that they were written for, and diffusers ignores them."""
 
 
 def read(source: Mapping[str, Any] | str | Path) -> tuple[str, dict[str, Any]]:
@@ -234,9 +236,10 @@ def read(source: Mapping[str, Any] | str | Path) -> tuple[str, dict[str, Any]]:
     for key, value in given.items():
         if key.startswith("_"):
             continue
-        if key not in options:
+        if key in options:
+            options[key] = value
+        elif key not in _OPTIONS:
             raise UsageError(f"{name} has no option '{key}': {suggest(key, options)}")
-        options[key] = value
     for key, allowed in _CHOICES.items():
         if key in options and options[key] not in allowed:
             raise unknown(key, str(options[key]), allowed)

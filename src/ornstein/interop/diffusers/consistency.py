@@ -45,17 +45,20 @@ class ConsistencyStep(DenoisingSampler):
         return torch.where(s > 0, a * f + b * rng.normal_like(x_t), f), None
 
 
-def lcm(name: str, options: Mapping[str, Any]) -> Scheduler:
+def lcm(name: str, options: Mapping[str, Any], strength: float = 1.0) -> Scheduler:
+    """``strength`` below 1: all steps lie in the last so many of the time steps of distillation."""
     process, _ = table_process(options, bounded=False)
     bound, total, origin = bounded(options), options["num_train_timesteps"], options["original_inference_steps"]
     if origin > total:
         raise UsageError(f"{name}: original_inference_steps = {origin} is more than num_train_timesteps = {total}")
 
     def plan(steps: int) -> Plan:
-        if not 1 <= steps <= origin:
-            raise UsageError(f"steps must lie in 1 .. {origin} (original_inference_steps), got {steps}")
-        distilled = (np.arange(1, origin + 1) * (total // origin) - 1)[::-1]
-        chosen = distilled[np.floor(np.linspace(0, origin, steps, endpoint=False)).astype(np.int64)]
+        most = int(origin * strength)
+        if not 1 <= steps <= most:
+            part = "" if strength == 1 else f" times strength = {strength:g}"
+            raise UsageError(f"steps must lie in 1 .. {most} (original_inference_steps{part}), got {steps}")
+        distilled = (np.arange(1, most + 1) * (total // origin) - 1)[::-1]
+        chosen = distilled[np.floor(np.linspace(0, most, steps, endpoint=False)).astype(np.int64)]
         scaling = options["timestep_scaling"]
         grid = entries(chosen.astype(np.float64), {**options, "steps_offset": 0})
         return Plan(grid, lambda denoiser: ConsistencyStep(bound(denoiser), scaling, total))

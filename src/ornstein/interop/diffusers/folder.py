@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError, unknown
+from ornstein.interop.diffusers.families.table import Family, pipelines
 
 INDEX = "model_index.json"
-_PICKLES = (".bin", ".ckpt", ".pt", ".pth")
-
-PIPELINES: dict[str, tuple[str, ...]] = {
-    "DDPMPipeline": ("unet", "scheduler"),
-    "DDIMPipeline": ("unet", "scheduler"),
-    "StableDiffusionPipeline": ("unet", "scheduler", "vae", "text_encoder", "tokenizer"),
-}
-"""The pipeline classes that are read, and the parts that each must have."""
-
-CLASSES: dict[str, tuple[str, ...]] = {
-    "unet": ("UNet2DModel", "UNet2DConditionModel"),
-    "vae": ("AutoencoderKL",),
-    "text_encoder": ("CLIPTextModel",),
-    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-}
-"""The classes that may stand in each place; nothing else is ever imported for a folder."""
+_OF_TRANSFORMERS = ("text_encoder", "tokenizer", "depth_estimator", "feature_extractor")
+_PLACES = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "tokenizer", "scheduler")
 
 
 @dataclass(frozen=True)
@@ -36,6 +26,11 @@ class Index:
     pipeline: str
     parts: dict[str, str]
     """part -> class name, for the parts that are present"""
+    family: Family
+    settings: dict[str, Any] = field(default_factory=dict)
+    """what the pipeline itself is told, such as ``force_zeros_for_empty_prompt``"""
+    tensors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    """part -> its weights, where they are in memory and not in the folder"""
 
 
 def is_folder(path: Path) -> bool:
@@ -56,77 +51,87 @@ def read_index(path: Path) -> Index:
         entries: dict[str, Any] = json.loads((path / INDEX).read_text(encoding="utf-8"))
     except ValueError as e:
         raise CheckpointError(f"{path / INDEX} is no JSON: {e}") from e
-    name = str(entries.get("_class_name"))
-    if name not in PIPELINES:
-        raise CapabilityError(str(unknown("pipeline class", name, PIPELINES)))
-    parts = {k: str(v[1]) for k, v in entries.items() if isinstance(v, list) and len(v) == 2 and isinstance(v[1], str)}
-    for part in PIPELINES[name]:
+    if not isinstance(entries, dict):
+        raise CheckpointError(f"{path / INDEX} is no pipeline's index: a JSON object is expected")
+    known, name = pipelines(), str(entries.get("_class_name"))
+    if name not in known:
+        raise CapabilityError(str(unknown("pipeline class", name, known)))
+    family = known[name]
+    listed = {k: str(v[1]) for k, v in entries.items() if isinstance(v, list) and len(v) == 2 and isinstance(v[1], str)}
+    parts = {part: kind for part, kind in listed.items() if part in family.parts or part in family.optional}
+    for part in family.parts:
         if part not in parts or not (path / part).is_dir():
             raise CheckpointError(f"{path}: {name} needs the part '{part}', which is missing")
-        if part in CLASSES and parts[part] not in CLASSES[part]:
+    for part, kind in parts.items():
+        allowed = family.parts.get(part) or family.optional.get(part)
+        if allowed and kind not in allowed:
             raise CapabilityError(
-                f"{path}: the {part} is a {parts[part]}; read are {', '.join(CLASSES[part])} "
+                f"{path}: the {part} is a {kind}; read are {', '.join(allowed)} "
                 "(code that comes with a checkpoint is never run)"
             )
-    return Index(path, name, parts)
+        if not (path / part).is_dir():
+            raise CheckpointError(f"{path}: {INDEX} names the part '{part}', which is missing")
+    settings = {k: v for k, v in entries.items() if not k.startswith("_") and not isinstance(v, list)}
+    return Index(path, name, parts, family, settings)
+
+
+def resembles(path: Path) -> bool:
+    """Whether a folder without an index comes from this ecosystem: a part of a pipeline, or its parts."""
+    if not path.is_dir():
+        return False
+    settings = _settings(path)
+    if "_class_name" in settings or "architectures" in settings:
+        return True
+    return any((path / name).exists() for name in ("scheduler_config.json", "unet", "transformer", "vae"))
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _looks_like(path: Path) -> str:
     if not path.exists():
         return "there is nothing there"
+    if not path.is_dir():
+        return "it is a file; give the folder, or convert the file first"
     if (path / "scheduler_config.json").is_file():
         return "it looks like a scheduler's own folder; give the folder above it"
-    if (path / "config.json").is_file():
-        return "it looks like one part of a pipeline; give the folder above it"
+    settings = _settings(path)
+    if "_class_name" in settings or "architectures" in settings:
+        kind = settings.get("_class_name") or (settings["architectures"] or ["model"])[0]
+        return f"it looks like one part of a pipeline ({kind}); give the folder above it"
+    parts = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name in _PLACES)
+    if parts:
+        return f"it holds parts of a pipeline ({', '.join(parts)}) and not the file that joins them: copy that as well"
     if (path / "checkpoints").is_dir():
         return "it looks like a run of ours without checkpoints that can be read"
+    single = sorted(p.name for p in path.iterdir() if p.suffix == ".safetensors")
+    if single:
+        return f"it holds {single[0]}, which looks like a checkpoint in one file: give that file"
     names = sorted(p.name for p in path.iterdir())[:5]
     return f"it holds {', '.join(names) or 'nothing'}"
 
 
 def load_part(index: Index, part: str) -> Any:
-    """One part through its own class, from safetensors on this disk only.
+    """One part through its own class, from safetensors on this disk only (one file, shards, or a variant such as fp16).
 
     Raises:
         CheckpointError: the weights are pickles, missing, or do not fit the class (the tensors are listed).
         UsageError: the library that has the class is not installed.
     """
     folder = index.path / part
-    library = "transformers" if part.startswith(("text_encoder", "tokenizer")) else "diffusers"
+    library = "transformers" if part.startswith(_OF_TRANSFORMERS) else "diffusers"
     try:
         module = __import__(library)
     except ImportError as e:
         raise UsageError(f"{index.pipeline} needs {library}: pip install 'ornstein[diffusers]'") from e
     kind = getattr(module, index.parts[part])
-    if part.startswith("tokenizer"):
+    if part.startswith(("tokenizer", "feature_extractor")):
         return kind.from_pretrained(folder, local_files_only=True)
-    weights = [p for p in folder.iterdir() if p.suffix == ".safetensors"]
-    if not weights:
-        pickles = sorted(p.name for p in folder.iterdir() if p.suffix in _PICKLES)
-        if pickles:
-            raise CheckpointError(
-                f"{folder / pickles[0]} is a pickle, which can run code when it is read: refused. Convert it to "
-                "safetensors where you trust it"
-            )
-        raise CheckpointError(f"{folder} holds no .safetensors file")
-    model, report = _quiet(kind, folder, library)
-    problems = {
-        k: sorted(map(str, report.get(k) or ())) for k in ("missing_keys", "unexpected_keys", "mismatched_keys")
-    }
-    problems["unexpected_keys"] = [k for k in problems["unexpected_keys"] if not k.endswith("position_ids")]
-    found = {k: v for k, v in problems.items() if v}
-    if found:
-        text = "; ".join(f"{k.replace('_', ' ')}: {', '.join(v[:8])}" for k, v in found.items())
-        raise CheckpointError(f"the weights in {folder} do not fit {index.parts[part]}: {text}")
-    return model.eval()
+    from ornstein.interop.diffusers.fitting import fitted
 
-
-def _quiet(kind: Any, folder: Path, library: str) -> tuple[Any, dict[str, Any]]:
-    options: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True}
-    if library == "diffusers":
-        options |= {"low_cpu_mem_usage": False}
-    try:
-        model, report = kind.from_pretrained(folder, **options)
-    except (OSError, ValueError, RuntimeError) as e:
-        raise CheckpointError(f"the weights in {folder} cannot be read: {e}") from e
-    return model, report
+    return fitted(kind, folder, index.tensors.get(part))

@@ -13,12 +13,19 @@ from ornstein.interop.diffusers.reading import Plan as Plan
 from ornstein.interop.diffusers.reading import Scheduler as Scheduler
 
 
-def scheduler(source: Mapping[str, Any] | str | Path, *, shift_mu: float | None = None, eta: float = 0.0) -> Scheduler:
+def scheduler(
+    source: Mapping[str, Any] | str | Path,
+    *,
+    shift_mu: float | None = None,
+    eta: float = 0.0,
+    even: bool = False,
+) -> Scheduler:
     """Read a ``scheduler_config.json`` (a file, a folder with it, or its contents).
 
     Args:
         shift_mu: the shift that goes with the picture's size, for flow models with ``use_dynamic_shifting``.
         eta: of DDIM, which keeps it out of its file.
+        even: for FlowMatchEulerDiscreteScheduler, levels 1, 1 - 1/N, ... before the shift, which Flux's pipelines ask for.
 
     Raises:
         CheckpointError: no such file, or not a scheduler's.
@@ -26,6 +33,10 @@ def scheduler(source: Mapping[str, Any] | str | Path, *, shift_mu: float | None 
         CapabilityError: an option that is known and not served here (it is named).
     """
     name, options = read(source)
+    if even:
+        if name != "FlowMatchEulerDiscreteScheduler" or eta:
+            raise UsageError(f"even levels belong to FlowMatchEulerDiscreteScheduler; {name} has none")
+        return straight.flow(name, options, shift_mu, even=True)
     if name in _SHIFTED:
         if eta:
             raise UsageError(f"eta belongs to DDIM; {name} has none")

@@ -46,7 +46,7 @@ def edm(name: str, options: Mapping[str, Any]) -> Scheduler:
     return Scheduler(name, options, EDM(low, high), parametrization, plan, lambda t: float((high**2 + 1) ** 0.5))
 
 
-def flow(name: str, options: Mapping[str, Any], mu: float | None) -> Scheduler:
+def flow(name: str, options: Mapping[str, Any], mu: float | None, even: bool = False) -> Scheduler:
     if options["use_dynamic_shifting"] and mu is None:
         raise UsageError(f"{name} shifts by the picture's size (use_dynamic_shifting): give shift_mu")
     if mu is not None and not options["use_dynamic_shifting"]:
@@ -64,7 +64,7 @@ def flow(name: str, options: Mapping[str, Any], mu: float | None) -> Scheduler:
         first, last = 1.0, 1 / total
         if not options["use_dynamic_shifting"]:
             last = float(spacing.shifted(np.array(last), shift))
-        sigma = np.linspace(first, last, steps)
+        sigma = np.linspace(1, 1 / steps, steps) if even else np.linspace(first, last, steps)
         if mu is None:
             sigma = spacing.shifted(sigma, shift)
         else:

@@ -197,7 +197,7 @@ def _draw(
                 rng = Rng([seed + i for i in rows])
                 chosen = [i // n for i in rows]
                 cond = {k: v.to(device) for k, v in known(system, windows, chosen, lengths).items()}
-                x = system.draw(move, times, rng, cond)
+                x, _ = system.draw(move, times, rng, cond)
                 out[start : start + len(x)] = system.codec.decode(x, cond).cpu().numpy()
                 if on_step is not None:
                     on_step((rows[-1] + 1) / total)

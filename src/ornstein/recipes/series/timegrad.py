@@ -95,7 +95,7 @@ class TimeGradSystem(SeriesSystem):
 
     def draw(
         self, move: Sampler, times: Tensor, rng: Rng, cond: Cond, on_step: Callable[[Step], None] | None = None
-    ) -> Tensor:
+    ) -> tuple[Tensor, Cond]:
         """Windows ``[B, K, L]``: what is given is the context, and the ``horizon`` after it is drawn step by step. Without
         anything given the whole window is, from the state of no past."""
         k, length = self.shape
@@ -125,7 +125,7 @@ class TimeGradSystem(SeriesSystem):
             observed[..., step] = True
             if step + 1 < length:
                 state, memory = self._advance(x, observed, ahead, step, memory)
-        return x
+        return x, cond
 
     def _advance(
         self, x: Tensor, observed: Tensor, ahead: Tensor | None, step: int, memory: Memory | None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ornstein.core.distributions import Gaussian
 from ornstein.core.rng import Rng
-from ornstein.denoisers.parametrizations import LearnedRange, Parametrization
+from ornstein.denoisers.parametrizations import Parametrization
 from ornstein.processes.base import Affine
 from ornstein.testing.conformance.compare import close, require
 from ornstein.testing.conformance.times import inner_times, name
@@ -38,7 +38,7 @@ def _case(process: Affine, t: Tensor) -> tuple[Tensor, Tensor]:
 
 def _complete(p: Parametrization, out: Tensor) -> Tensor:
     """The whole output of the network: the regressed part, and a variance's half where there is one."""
-    return torch.cat([out, torch.zeros_like(out)], 1) if isinstance(p, LearnedRange) else out
+    return torch.cat([out, *[torch.zeros_like(out)] * (p.outputs - 1)], 1)
 
 
 def _title(p: Parametrization, process: Affine, t: Tensor) -> str:

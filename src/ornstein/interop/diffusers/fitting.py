@@ -1,0 +1,77 @@
+"""A model's class and its tensors put together: every tensor in its place, or the list of those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ornstein.core.errors import CheckpointError, UsageError
+from ornstein.interop.files.clip_names import PREFIX
+from ornstein.interop.files.vae_names import modern
+from ornstein.interop.files.weights import misfits, read_part
+
+
+def fitted(
+    kind: Any, folder: Path, tensors: Mapping[str, Tensor] | None = None, *, dtype: torch.dtype = torch.float32
+) -> Any:
+    """The model of class ``kind`` that ``folder/config.json`` describes, with its weights, ready to be called.
+
+    Args:
+        tensors: by name; by default those of the folder (one file, shards or a variant).
+        dtype: of the weights in memory.
+
+    Raises:
+        CheckpointError: the config or the weights cannot be read, or do not fit each other (the tensors are listed).
+        UsageError: a library is missing.
+    """
+    try:
+        from accelerate import init_empty_weights
+    except ImportError as e:
+        raise UsageError("reading checkpoints needs accelerate: pip install 'ornstein[diffusers]'") from e
+    given = read_part(folder) if tensors is None else dict(tensors)
+    try:
+        # No memory and no time for initial values that are replaced at once; buffers are computed as always.
+        with init_empty_weights():
+            if hasattr(kind, "load_config"):
+                config = kind.load_config(folder, local_files_only=True)
+                model = kind.from_config(config)
+            else:
+                model = kind(kind.config_class.from_pretrained(folder, local_files_only=True))
+    except (OSError, ValueError, TypeError, RuntimeError) as e:
+        raise CheckpointError(f"{folder / 'config.json'} does not describe a {kind.__name__}: {e}") from e
+    wanted = model.state_dict()
+    given = _named_alike(given, wanted)
+    # Tensors that are another's (an encoder's embedding) are in a file once.
+    tied = [k for k in getattr(model, "all_tied_weights_keys", None) or () if k not in given]
+    wrong = misfits({k: v for k, v in wanted.items() if k not in tied}, given)
+    if wrong:
+        raise CheckpointError(f"the weights in {folder} do not fit {kind.__name__}: {wrong}")
+    placed = {k: v.to(dtype) if v.is_floating_point() else v for k, v in given.items()}
+    model.load_state_dict(placed, assign=True, strict=not tied)
+    if tied:
+        model.tie_weights()
+    for name, buffer in model.named_buffers():
+        if name not in placed and buffer.is_floating_point():
+            buffer.data = buffer.data.to(dtype)
+    return model.requires_grad_(False).eval()
+
+
+def _named_alike(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under the names that this version of the library has for them."""
+    out = modern(given)
+    for name in [n for n in out if n.endswith("position_ids") and n not in wanted]:
+        del out[name]
+    # transformers 5 leaves this prefix out where the encoder is all of the model.
+    for old, new in ((PREFIX, ""), ("", PREFIX)):
+        if not set(out) <= set(wanted):
+            moved = {_moved(k, old, new): v for k, v in out.items()}
+            out = moved if set(moved) & set(wanted) > set(out) & set(wanted) else out
+    return out
+
+
+def _moved(name: str, old: str, new: str) -> str:
+    return new + name[len(old) :] if name.startswith(old) else name

@@ -1,0 +1,1 @@
+"""Systems whose point is how they restore and edit pictures."""
