@@ -29,11 +29,12 @@ from ornstein.evaluation.series import covered, crps, crps_sum
 from ornstein.recipes import registry
 from ornstein.recipes.series.data import settings_of, training_windows
 from ornstein.recipes.series.system import SeriesSystem
-from ornstein.training.fit import Engine, fit
+from ornstein.training.callbacks import Callback
+from ornstein.training.fit import Engine, Progress, fit
 
 LEVELS = tuple((i + 0.5) / 20 for i in range(20))
 """Methods that give quantiles give these; as an ensemble they are scored like draws."""
-DRAWS = 50
+DRAWS = 20
 HOURS = 1500
 """Of 2014, that are measured."""
 
@@ -208,7 +209,7 @@ def _between(q: np.ndarray, levels: tuple[float, ...], level: float) -> np.ndarr
     return q[i] + part * (q[i + 1] - q[i])
 
 
-class Spent:
+class Spent(Callback):
     """Stops training after so much processor time."""
 
     def __init__(self, minutes: float):
@@ -219,7 +220,7 @@ class Spent:
         """Of the time that is gone."""
         return min((time.process_time() - self.begin) / self.seconds, 1.0)
 
-    def on_step(self, progress: object) -> str | None:
+    def on_step(self, progress: Progress) -> str | None:
         """The reason to stop."""
         return "minutes" if self.share >= 1 else None
 
@@ -248,7 +249,7 @@ def ours(name: str, train: SeriesTable, seed: int, minutes: float) -> tuple[Seri
 
 
 def of_system(system: SeriesSystem, table: SeriesTable, seed: int) -> Callable[[Task], Draws]:
-    """The draws of a trained system."""
+    """The draws of a trained system, as many as other methods give quantiles."""
 
     def fill(task: Task) -> Draws:
         return (
