@@ -17,10 +17,12 @@ TINY: dict[str, Any] = {"batch": 8, "widths": (64,), "blocks": 1, "patch": 1, "p
 """Fields that make a recipe small; those that it does not have are left out."""
 
 OWN: dict[str, dict[str, Any]] = {
+    **{name: {"widths": (16,)} for name in ("ccdf", "ddrm", "dps", "gdmp", "pigdm", "repaint", "sdedit")},
+    **{name: {"widths": (16,)} for name in ("generative-colorization", "palette", "sr3")},
     "baseline-flow": {"depth": 2, "width": 16},
-    "cdm": {"base_sampling_steps": 2},
+    "cdm": {"base_sampling_steps": 2, "widths": (16,)},
     "latent-diffusion": {"autoencoder_steps": 1, "codec_widths": (8, 8), "critic_start": 0},
-    "srdiff": {"encoder_width": 4, "encoder_blocks": 1},
+    "srdiff": {"encoder_width": 4, "encoder_blocks": 1, "widths": (16,)},
     "rectified-flow": {"pairs": 8, "pair_steps": 2},
 }
 """More fields, for single recipes."""

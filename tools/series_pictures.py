@@ -38,7 +38,7 @@ def air() -> Image.Image:
     table = open_series("beijing-hours")
     cut, end = (float(parse_stamps([t], [""]).seconds[0]) for t in ("2014-01-01", "2014-01-15"))
     train = table.between(-np.inf, cut)
-    c = CSDI(**settings_of(train), steps=500, decay_steps=500)
+    c = CSDI(**settings_of(train), steps=320, decay_steps=320)
     torch.manual_seed(0)
     system = csdi(c)
     fit(system.modules, system.stages(Loader(training_windows(c, train), c.batch, 0)), Engine(ema_half_life=2000))
@@ -55,7 +55,7 @@ def air() -> Image.Image:
 def gaps() -> Image.Image:
     """A gap of 18 steps in all columns."""
     table = sines.table_of(sines.waves(sines.TRAINING, 0))
-    c = SSSD(**settings_of(table), window=60, batch=32, steps=450, decay_steps=450, masks=("blackout",), width=32)
+    c = SSSD(**settings_of(table), window=60, batch=32, steps=220, decay_steps=220, masks=("blackout",), width=32)
     torch.manual_seed(0)
     system = sssd(c)
     fit(system.modules, system.stages(Loader(training_windows(c, table), c.batch, 0)), Engine(ema_half_life=2000))
@@ -67,7 +67,7 @@ def gaps() -> Image.Image:
 
 def ahead() -> Image.Image:
     """Twelve steps after the end of two columns."""
-    system = forks.train(forks.table_of(forks.seasons(1500, 36, 0)), 0, 36, 12, 450)
+    system = forks.train(forks.table_of(forks.seasons(1500, 36, 0)), 0, 36, 12, 200)
     past = forks.table_of(forks.seasons(1, 24, 7))
     made = system.forecast(past, n=50)
     before, after = past.records[0], made.table.records[0]
@@ -90,7 +90,7 @@ def classes() -> Image.Image:
     table = replace(
         forks.table_of(torch.zeros(1, 24, 1).double() + torch.arange(24)[None, :, None]), records=tuple(records)
     )
-    c = replace(Generator(**settings_of(table), window=24, batch=64, steps=500, decay_steps=500), width=48, layers=3)
+    c = replace(Generator(**settings_of(table), window=24, batch=64, steps=300, decay_steps=300), width=48, layers=3)
     torch.manual_seed(0)
     system = series_diffwave(c)
     fit(system.modules, system.stages(Loader(training_windows(c, table), c.batch, 0)), Engine(ema_half_life=4000))

@@ -42,16 +42,15 @@ def keep(visit: Visit, name: str) -> None:
                 (WIDTH, round(file.height * WIDTH / file.width)), Image.Resampling.LANCZOS
             )
     path = ROOT / "docs" / "pictures" / f"studio-{name}.png"
-    small.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    small.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1024} KB")
 
 
 def generate(visit: Visit, folder: Path, run: str | None) -> None:
     visit.tab("Generate")
-    visit.write("#o-tab-generate .o-samples", "24")
     visit.press(".o-go")
     visit.until(lambda: "samples in" in visit.text("o-progress"))
-    visit.until(lambda: len(visit.seen("#o-gallery .thumbnail-item img")) == 24)
+    visit.until(lambda: len(visit.seen("#o-gallery .thumbnail-item img")) == 8)
 
 
 def edit(visit: Visit, folder: Path, run: str | None) -> None:

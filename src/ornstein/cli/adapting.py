@@ -34,6 +34,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--ip-adapter", nargs=2, metavar=("FOLDER", "PICTURE"), help="an IP-Adapter, and the picture that is a prompt"
     )
+    group.add_argument(
+        "--memory",
+        metavar="LIST",
+        help="options that save memory, with commas: attention-slicing, vae-slicing, vae-tiling, bf16, fp16, stored-fp8, "
+        "stored-bf16, stored-fp16, offload",
+    )
     group.add_argument("--ip-scale", type=float, default=1.0, help="how strongly (default 1)")
 
 
@@ -60,6 +66,12 @@ def adapted(system: Any, args: argparse.Namespace) -> tuple[Any, dict[str, Any]]
 
         system = with_image_prompt(system, args.ip_adapter[0], scale=args.ip_scale)
         conditions["image_prompt"] = opened(args.ip_adapter[1])
+    if args.memory is not None:
+        from ornstein.interop.diffusers.memory import save_memory
+
+        system = save_memory(system, [name.strip() for name in args.memory.split(",")], args.device)
+        if "offload" in args.memory:
+            args.device = "cpu"  # where what is not running waits
     return system, conditions
 
 

@@ -35,13 +35,10 @@ class Cascade(System):
             return cond
         if self.base is None or self.corrupt is None:
             raise UsageError(f"'{self.recipe}' has no stage that draws small pictures; give {self.told.name}")
-        label = {"label": cond["label"].tolist()} if "label" in cond else {}
-        small = [
-            self.base.sample(
-                len(part), seed=_BASE + part[0], **{k: [v[i] for i in at] for k, v in label.items()}
-            ).tensor
-            for part, at in _runs(seeds)
-        ]
+        small = []
+        for part, at in _runs(seeds):
+            label: dict[str, Any] = {"label": cond["label"][at].tolist()} if "label" in cond else {}
+            small.append(self.base.sample(len(part), seed=_BASE + part[0], **label).tensor)
         return {**cond, self.told.name: self.corrupt(torch.cat(small), Rng([_NOISE + s for s in seeds]))}
 
 

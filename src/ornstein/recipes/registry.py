@@ -63,6 +63,7 @@ MODULES = (
     "ornstein.recipes.restoration.cdm",
     "ornstein.recipes.restoration.ddrm",
     "ornstein.recipes.restoration.dps",
+    "ornstein.recipes.restoration.gdmp",
     "ornstein.recipes.restoration.generative_colorization",
     "ornstein.recipes.restoration.palette",
     "ornstein.recipes.restoration.pigdm",

@@ -16,6 +16,7 @@ from PIL import Image
 import ornstein
 from ornstein.cli import main
 from ornstein.core.errors import CapabilityError, DataError, UsageError
+from ornstein.data import open_table
 from ornstein.recipes.series.fill import tiles
 from ornstein.recipes.series.plot import plot
 from ornstein.recipes.series.system import SeriesSystem
@@ -194,6 +195,22 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     ):
         assert main(wrong) != 0
         assert message in capsys.readouterr().err, wrong
+
+
+def test_a_generator_draws_classes_and_fills_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = pandas.concat([frame().assign(site=s, kind=k) for s, k in (("x", "u"), ("y", "v"))], ignore_index=True)
+    settings = {"window": 12, "width": 8, "layers": 1, "batch": 4, "steps": 2, "series": "site", "label": "kind"}
+    run = tmp_path / "run"
+    made, _ = ornstein.train("series-diffwave", data=data, out=run, settings=settings | {"columns": "pm2.5,temp"})
+    assert isinstance(made, SeriesSystem) and made.classes == ("u", "v")
+    with pytest.raises(CapabilityError, match="was not trained to fill gaps"):
+        made.impute(frame())
+    assert main(["sample", str(run), "-n", "4", "--steps", "3", "--label", "v", "-o", str(tmp_path / "out")]) == 0
+    table = open_table(tmp_path / "out" / "series.npz")
+    assert table.kind == "series" and table.x.shape == (4, 2, 12) and table.labels is not None
+    assert table.classes == ("u", "v") and table.labels.tolist() == [1] * 4
+    assert main(["sample", str(run), "-n", "1", "-o", str(tmp_path / "a.png")]) == 2
+    assert "series are no picture" in capsys.readouterr().err
 
 
 def test_samples_are_windows_in_the_data_s_unit(system: SeriesSystem) -> None:

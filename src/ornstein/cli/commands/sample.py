@@ -154,6 +154,26 @@ def draw(args: argparse.Namespace, system: Any, given: dict[str, Any], ranks: An
     return samples, 1.0 if system.one_shot else rows / args.n
 
 
+def save_series(samples: Any, folder: Path) -> Path:
+    """Series ``[N, C, T]`` with their labels as ``series.npz``, which ``open_table`` reads."""
+    import json
+
+    import numpy as np
+
+    if folder.suffix.lower() == ".png":
+        raise UsageError(f"series are no picture; give a folder in place of {folder}")
+    arrays = {
+        "x": samples.tensor.numpy(),
+        "kind": np.array("series"),
+        "about": np.array(json.dumps(samples.provenance)),
+    }
+    if samples.classes:
+        arrays |= {"labels": samples.cond["label"].numpy(), "classes": np.array(samples.classes)}
+    path = folder / "series.npz"
+    np.savez_compressed(path, **arrays)
+    return path
+
+
 def run(args: argparse.Namespace) -> int:
     """Sample and write the files."""
     check(args)
@@ -179,7 +199,9 @@ def run(args: argparse.Namespace) -> int:
     if not ranks.main:  # one of those that torchrun started writes and prints
         return 0
     seconds = time.monotonic() - begin
-    if alone:
+    if samples.tensor.ndim == 3:
+        paths = [save_series(samples, args.out)]
+    elif alone:
         paths = [samples.save_grid(args.out, zoom=2)]
     else:
         paths = [*samples.save(args.out), samples.save_grid(args.out / "grid.png", zoom=2)]

@@ -223,7 +223,7 @@ def run(args: argparse.Namespace) -> int:
     if stopped:
         say(f"stopped ({result.reason}) and saved; go on with:\n  {about['resume']}")
     further = f"ornstein sample {shlex.quote(str(out))} -n 64"
-    if not of_images:
+    if not of_images and hasattr(system.config, "horizon"):
         further = f"ornstein edit {shlex.quote(str(out))} --task {args.task or 'impute'} --input FILE.csv -o filled.csv"
     if system.unfinished:
         say(f"warning: {system.unfinished}")

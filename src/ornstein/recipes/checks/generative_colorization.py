@@ -27,7 +27,7 @@ from ornstein.recipes.restoration.generative_colorization import (
 CONFIG = GenerativeColorization(
     size=8, channels=3, chain=200, beta_1=1e-4, beta_T=5e-2, sampling_steps=50, cond_dropout=0.0, precision="fp32"
 )
-STEPS, REGRESSION_STEPS, SAMPLES = 4000, 1500, 300
+STEPS, REGRESSION_STEPS, SAMPLES = 7000, 1000, 300
 HUES, SATURATION, SIGNAL = 4, 0.45, 0.2
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ornstein.codecs.base import Scale
-from ornstein.core.rng import Stream
+from ornstein.core.rng import Random, Stream
 from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.denoisers.parametrizations import X0
 from ornstein.denoisers.wrappers import Clip
@@ -37,7 +37,7 @@ class LowerHalf:
     def __init__(self, told: Told):
         self.told = told
 
-    def __call__(self, x: Tensor, rng: Stream) -> Tensor:
+    def __call__(self, x: Tensor, rng: Random) -> Tensor:
         return self.told.of_measurement(Measurement(HALF(x), HALF))
 
 
