@@ -172,6 +172,33 @@ def test_a_mask_of_another_size(ornstein: Call, model: Path, photo: Path, tmp_pa
     assert done.code != 0 and "has 9 x 8 pixels, and the model 8 x 8" in done.err
 
 
+def test_pictures_larger_than_the_model(ornstein: Call, model: Path, tmp_path: Path) -> None:
+    array = np.random.default_rng(2).integers(0, 255, (10, 14, 3), dtype=np.uint8)
+    Image.fromarray(array).save(tmp_path / "wide.png")
+    words = ("edit", model, "--image", tmp_path / "wide.png", "--windows", "--steps", 2, "--json")
+    done = ornstein(*words, "--task", "inpaint", "--box", "9,2,4,6", "-o", tmp_path / "a")
+    assert done.code == 0 and "fitted to" not in done.err, done.err
+    made = np.array(picture(json.loads(done.out)["files"][0]))
+    changed = (made != array).any(-1)
+    assert made.shape == array.shape and changed[2:8, 9:13].any()
+    changed[2:8, 9:13] = False
+    assert not changed.any()
+    large = ornstein(*words, "--task", "superres", "--scale", 2, "-o", tmp_path / "b")
+    assert large.code == 0 and picture(json.loads(large.out)["files"][0]).size == (28, 20)
+
+
+def test_what_windows_refuse(ornstein: Call, model: Path, photo: Path, tmp_path: Path) -> None:
+    words = ("edit", model, "--windows", "-o", tmp_path / "o")
+    uncrop = ornstein(*words, "--task", "uncrop", "--image", photo)
+    assert uncrop.code == 2 and "uncrop puts it into a larger one" in uncrop.err
+    Image.new("RGB", (20, 4)).save(tmp_path / "flat.png")
+    small = ornstein(*words, "--task", "colorize", "--image", tmp_path / "flat.png")
+    assert small.code == 2 and "windows cover larger ones, not 20 x 4" in small.err
+    Image.new("RGB", (20, 8)).save(tmp_path / "long.png")
+    unlike = ornstein(*words, "--task", "colorize", "--image", tmp_path)
+    assert unlike.code == 1 and "long.png has 20 x 8 pixels where" in unlike.err
+
+
 def test_a_deep_grey_picture_is_read_as_data_are(tmp_path: Path) -> None:
     deep = np.array([[0, 65535], [32896, 16448]], np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")

@@ -50,6 +50,8 @@ def _vae(scale: float) -> Any:
 
 
 def _unet(family: str, channels: int) -> Any:
+    # SDXL attends where the picture is small, its forerunners everywhere but there.
+    downs, ups = ("DownBlock2D", "CrossAttnDownBlock2D"), ("CrossAttnUpBlock2D", "UpBlock2D")
     head: Any = 8 if family == "sd1" else (1, 1)
     more: dict[str, Any] = {}
     if family == "sdxl":
@@ -64,8 +66,8 @@ def _unet(family: str, channels: int) -> Any:
         in_channels=channels,
         layers_per_block=1,
         block_out_channels=(32, 64),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        down_block_types=downs if family == "sdxl" else downs[::-1],
+        up_block_types=ups if family == "sdxl" else ups[::-1],
         cross_attention_dim=2 * WIDTH if family == "sdxl" else WIDTH,
         attention_head_dim=head,
         norm_num_groups=32,

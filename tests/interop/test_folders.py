@@ -151,18 +151,18 @@ def test_tensors_that_do_not_fit_are_listed(copy: Path) -> None:
     tensors = load_file(weights)
     gone = "conv_in.weight"
     save_file({k: v for k, v in tensors.items() if k != gone}, weights)
-    with pytest.raises(CheckpointError, match=r"do not fit UNet2DConditionModel: 1 missing: conv_in\.weight"):
+    with pytest.raises(CheckpointError, match=r"do not fit UNet2DConditionModel.*missing keys: conv_in\.weight"):
         load(copy)
     save_file({**tensors, gone: tensors[gone][:, :2].contiguous()}, weights)
     with pytest.raises(
-        CheckpointError, match=r"1 of another shape: conv_in\.weight \(is 8 x 2 x 3 x 3, should be 8 x 4 x 3 x 3\)"
+        CheckpointError, match=r"mismatched keys: conv_in\.weight is \[8, 2, 3, 3\], not \[8, 4, 3, 3\]"
     ):
         load(copy)
     save_file({**tensors, "extra.weight": tensors[gone].clone()}, weights)
-    with pytest.raises(CheckpointError, match=r"1 left over: extra\.weight"):
+    with pytest.raises(CheckpointError, match=r"unexpected keys: extra\.weight"):
         load(copy)
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match=r"unet.*safetensors cannot be read"):
+    with pytest.raises(CheckpointError, match=r"the weights in .*unet.* cannot be read"):
         load(copy)
     weights.rename(weights.with_name("diffusion_pytorch_model.bin"))
     with pytest.raises(CheckpointError, match=r"is a pickle.*refused"):
@@ -174,10 +174,10 @@ def test_tensors_of_a_text_encoder_that_do_not_fit_are_listed(copy: Path) -> Non
     tensors = load_file(file)
     first = next(k for k in sorted(tensors) if k.endswith("fc1.weight"))
     save_file({k: v for k, v in tensors.items() if k != first}, file, {"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"do not fit CLIPTextModel: 1 missing: .*fc1\.weight"):
+    with pytest.raises(CheckpointError, match=r"do not fit CLIPTextModel: missing keys: .*fc1\.weight"):
         load(copy)
     save_file({**tensors, first: tensors[first][:5].contiguous()}, file, {"format": "pt"})
-    with pytest.raises(CheckpointError, match=r"fc1\.weight \(is 5 x 16, should be 24 x 16\)"):
+    with pytest.raises(CheckpointError, match=r"fc1\.weight is \[5, 16\], not \[24, 16\]"):
         load(copy)
 
 

@@ -237,7 +237,7 @@ def test_files_that_are_no_adapter(system: Pipeline, sd1: Path, tmp_path: Path) 
     with pytest.raises(CheckpointError, match=r"is no LoRA.*conv_in.bias"):
         with_lora(system, next((sd1 / "unet").glob("*.safetensors")))
     save_file(
-        {"lora_unet_mid_block_attentions_0_proj_in.lora_up.weight": torch.zeros(2, 2)}, tmp_path / "half.safetensors"
+        {"lora_unet_mid_block_attentions_0_proj_out.lora_up.weight": torch.zeros(2, 2)}, tmp_path / "half.safetensors"
     )
     with pytest.raises(CheckpointError, match="has up alone; others are missing"):
         with_lora(system, tmp_path / "half.safetensors")

@@ -184,6 +184,25 @@ class Folded(Words):
     """A codec that loses something."""
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("baseline-gan", {"widths": (8,)}, "no encoder: the state of an image is not known, nor its likelihood"),
+        (
+            "heavy-tailed-dsm",
+            {"widths": (16,), "blocks": 1},
+            "a score alone, which on HeavyTailedVE is no flow .* eps, x_0",
+        ),
+        ("cld", {"widths": (16,), "blocks": 1}, "CLD is not. .*'vlb' with steps"),
+        ("latent-diffusion", {"codec_widths": (8, 8), "widths": (16,), "head": 8}, "in the data's own space"),
+    ],
+)
+def test_systems_without_a_likelihood_say_so(name: str, settings: dict[str, Any], message: str) -> None:
+    built = ornstein.build(name, settings={"size": 8, "channels": 1, **settings})
+    with pytest.raises(CapabilityError, match=message):
+        built.log_likelihood(torch.zeros(1, 1, 8, 8))
+
+
 def test_misuse_is_named() -> None:
     problem = exact.gaussian(EDM(), torch.zeros(1, 2, 2), 0.5)
     built = system(problem, Scale())

@@ -14,7 +14,7 @@ from ornstein.samplers.grids import GRIDS, get_grid
 from ornstein.testing import exact
 from testing.tables import AFFINE, TABLES, PerCoordinate
 
-LEVELS = ("log_snr", "karras", "exponential", "cosine", "kl_optimal", "align_your_steps", "even_karras")
+LEVELS = ("log_snr", "karras", "leap", "exponential", "cosine", "kl_optimal", "align_your_steps", "even_karras")
 OPEN = ("sgm_uniform", "trailing", "even", "even_karras")
 """Those that leave out t_min."""
 
@@ -44,6 +44,16 @@ def test_cosine_has_equal_angles() -> None:
     times = get_grid("cosine")(process, 12, None, None)[:-1]
     angles = torch.atan2(process.sigma(times), process.alpha(times))
     assert torch.allclose(angles.diff(), angles.diff().mean().expand(11), atol=1e-9)
+
+
+def test_leap_goes_to_twice_the_data_and_on_as_karras() -> None:
+    process = EDM(0.02, 40.0)
+    times = get_grid("leap")(process, 6, None, None)
+    assert float(process.sigma(times[1])) == pytest.approx(2.0)
+    rest = get_grid("karras")(EDM(0.02, 2.0), 5, None, None)
+    torch.testing.assert_close(process.sigma(times[1:]), 2.0 * rest)
+    low = EDM(0.02, 1.5)
+    assert torch.equal(get_grid("leap")(low, 6, None, None), get_grid("karras")(low, 6, None, None))
 
 
 def test_sgm_uniform_leaves_out_the_last_level() -> None:

@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "serve": "answer requests over HTTP: OpenAI's image API, jobs for every modality",
     "reproduce": "run a recipe's check and write its ledger row",
     "data": "list, fetch and show data sets",
+    "studio": "a page in the browser: generate, edit, compare, explain, train, evaluate",
     "doctor": "what is wrong with data or a run, and what to do about it",
     "demo": "a tour in a few minutes: sample, train, measure, report",
     "env": "versions, threads, devices, folders",

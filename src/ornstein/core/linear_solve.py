@@ -11,12 +11,18 @@ from ornstein.core.shapes import sum_rest
 
 
 def conjugate_gradient(
-    apply: Callable[[Tensor], Tensor], b: Tensor, *, steps: int = 100, tolerance: float = 1e-6
+    apply: Callable[[Tensor], Tensor],
+    b: Tensor,
+    *,
+    steps: int = 100,
+    tolerance: float = 1e-6,
+    follow: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
     """x with ``apply(x) = b`` for a symmetric positive semi-definite ``apply``, each sample ``b [B, ...]`` on its own.
 
     Started at 0, so that for a singular ``apply`` and a b in its range it is the solution of least norm. A sample rests once
-    its residual is below ``tolerance`` times |b|; float64 inside.
+    its residual is below ``tolerance`` times |b|; float64 inside. ``follow`` is told after each call of ``apply`` how much of its
+    argument x gained, ``[B, 1, ...]``: sums of what the calls met on the way are so had without another call.
     """
     dtype, shape = b.dtype, (-1, *[1] * (b.ndim - 1))
     b = b.double()
@@ -32,6 +38,8 @@ def conjugate_gradient(
         going = active & (curve > 0)
         step = torch.where(going, rr / curve.where(going, torch.ones_like(curve)), torch.zeros_like(rr)).reshape(shape)
         x, r = x + step * p, r - step * ap
+        if follow is not None:
+            follow(step)
         new = sum_rest(r * r)
         grow = torch.where(going, new / rr.where(rr > 0, torch.ones_like(rr)), torch.zeros_like(rr)).reshape(shape)
         p, rr = r + grow * p, torch.where(going, new, enough)

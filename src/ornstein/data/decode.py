@@ -27,7 +27,7 @@ Encoded = Path | bytes | Image.Image
 MAX_PIXELS = 2**27
 """Pictures that declare more pixels (11,585 x 11,585) are refused before any is decoded."""
 
-_FORMATS = tuple(sorted(set(SUFFIXES.values())))  # no others: some of Pillow's formats call outside programs
+FORMATS = tuple(sorted(set(SUFFIXES.values())))  # no others: some of Pillow's formats call outside programs
 _ORIENTATION = 0x0112
 _ALPHA = ("LA", "La", "RGBA", "RGBa", "PA")
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
@@ -57,7 +57,7 @@ def decode(picture: Encoded, size: int) -> Image.Image:
     except Image.DecompressionBombError as error:  # Pillow's own limit comes first for very large ones
         raise Unreadable(f"it declares more than {MAX_PIXELS:,} pixels ({error})") from None
     except UnidentifiedImageError:
-        raise Unreadable(f"it is not a picture in a format that is read ({', '.join(_FORMATS)})") from None
+        raise Unreadable(f"it is not a picture in a format that is read ({', '.join(FORMATS)})") from None
     except Exception as error:
         if isinstance(error, OSError) and error.strerror:  # of the file system, not of the decoder
             raise Unreadable(f"it cannot be opened: {error.strerror}") from None
@@ -84,7 +84,7 @@ def _open(picture: Encoded) -> Image.Image:
         return picture.copy()  # the caller's stays open
     if (len(picture) if isinstance(picture, bytes) else picture.stat().st_size) == 0:
         raise Unreadable("the file is empty (0 bytes)")
-    return Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=_FORMATS)
+    return Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture, formats=FORMATS)
 
 
 def is_grey(picture: Image.Image) -> bool:

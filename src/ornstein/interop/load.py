@@ -22,30 +22,30 @@ def load(
     ``.safetensors`` file in the original layout of Stable Diffusion.
 
     Args:
-        size: height and width of the pictures, for a pipeline's folder; that of training by default.
+        size: height and width of the pictures, for a pipeline; that of training by default.
         tokenizer: a folder with CLIP's word pieces, for a single file that carries none.
         prediction: what a single file's network predicts ("epsilon", "v_prediction"), where its family's custom is not meant.
         variant: which weights of a diffusers folder, where it has several.
 
     Raises:
         CheckpointError: torn, wrong hash, newer format, of another recipe's shape, parts missing, or a pickle.
-        UsageError: nothing of that name (the nearest is named); a size for what draws one size.
+        UsageError: nothing of that name (the nearest is named), or an option that goes with something else.
         CapabilityError: a diffusers pipeline or option that is not served (named).
     """
     path = Path(what)
-    bundled = str(what) in house.bundled_models()
-    if path.is_dir() and not bundled and variant is None:
-        from ornstein.interop import diffusers
+    if str(what) not in house.bundled_models():
+        single = path.is_file() and path.suffix == ".safetensors" and not (path.parent / "manifest.json").is_file()
+        if single or variant is not None or is_pipeline_run(path):
+            from ornstein.interop.files.opened import opened
 
-        if diffusers.is_folder(path) or (diffusers.resembles(path) and not is_pipeline_run(path)):
-            return diffusers.load(path, size=size)
+            return opened(path, size=size, tokenizer=tokenizer, prediction=prediction, variant=variant)
+        if tokenizer is not None or prediction is not None:
+            raise UsageError(f"'{what}' is no single file; leave tokenizer and prediction out")
+        if path.is_dir():
+            from ornstein.interop import diffusers
+
+            if diffusers.is_folder(path) or diffusers.resembles(path):
+                return diffusers.load(path, size=size)
     if size is not None:
         raise UsageError(f"'{what}' draws pictures of the size it was trained on; size is for diffusers folders")
-    if bundled:
-        return house.load(what)
-    single = path.is_file() and path.suffix == ".safetensors" and not (path.parent / "manifest.json").is_file()
-    if single or variant is not None or is_pipeline_run(path):
-        from ornstein.interop.files.opened import opened
-
-        return opened(path, tokenizer=tokenizer, prediction=prediction, variant=variant)
     return house.load(what)

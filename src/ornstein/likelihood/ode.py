@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ornstein.core import cond as conditions
 from ornstein.core.cond import NO_COND, Cond
+from ornstein.core.distributions import Score
 from ornstein.core.errors import CapabilityError, unknown
 from ornstein.core.rng import Random
 from ornstein.core.shapes import expand
@@ -89,7 +90,13 @@ class ProbabilityFlow(Estimator):
         t = expand(t, z)
         alpha, sigma = p.alpha(t), p.sigma(t)
         x_t = z * (alpha**2 + sigma**2).sqrt()
-        x_0 = self.denoiser(x_t.to(dtype), t, cond).mean.double()
+        posterior = self.denoiser(x_t.to(dtype), t, cond)
+        if isinstance(posterior, Score):
+            raise CapabilityError(
+                f"this denoiser knows a score alone, which on {type(p).__name__} is no flow from noise to data: it has no "
+                "likelihood. Train one that predicts eps, x_0 or v"
+            )
+        x_0 = posterior.mean.double()
         return (x_t - alpha * x_0) / sigma, x_0, torch.atan2(sigma, alpha)
 
     def draws(self, x: Tensor, rng: Random, cond: Cond = NO_COND, repeats: int = 1) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ornstein.recipes import registry
 from ornstein.recipes.bundled import WEIGHTS as WEIGHTS
 from ornstein.recipes.captions import CONDITION, Book, embed
 from ornstein.recipes.registry import Card, make_config
+from ornstein.recipes.start import begun, reshape
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import (
     PICKLES,
@@ -34,6 +35,8 @@ from ornstein.training.doctor.gradient import Watch
 from ornstein.training.fit import Engine, Progress, Result, fit
 from ornstein.training.snapshots import Snapshots
 
+SERIES = "series"
+"""The area of recipes that take tables of series in place of images."""
 _ENDLESS = 10**9  # steps of a run that another budget ends
 
 
@@ -64,7 +67,7 @@ def data_settings(images: Images) -> dict[str, Any]:
 def build(
     name: str,
     *,
-    data: str | Path | Images | None = None,
+    data: Any = None,
     size: int | None = None,
     settings: Mapping[str, Any] | None = None,
     seed: int = 0,
@@ -77,7 +80,12 @@ def build(
     card = registry.card(name)
     fields = {f.name for f in dataclasses.fields(card.config)}
     known: dict[str, Any] = {}
-    if data is not None:
+    if data is not None and card.area == SERIES:
+        from ornstein.recipes.series.data import open_table, settings_of
+
+        asked = make_config(card.config, settings or {})
+        known = {k: v for k, v in settings_of(open_table(data, asked, settings or {})).items() if k in fields}
+    elif data is not None:
         known = {k: v for k, v in data_settings(open_data(data, size=size)).items() if k in fields}
     elif size is not None:
         known = {"size": size}
@@ -90,7 +98,7 @@ def build(
 def train(
     name: str,
     *,
-    data: str | Path | Images,
+    data: Any,
     out: str | Path,
     size: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -109,13 +117,16 @@ def train(
     device: str = "cpu",
     save_seconds: float = 300,
     captions: str | None = None,
+    base: str | Path | None = None,
+    lora: int | None = None,
     on_step: Callable[[Progress], None] | None = None,
     on_save: Callable[[System, int], None] | None = None,
 ) -> tuple[System, Result]:
     """Train a recipe on data into a run folder, and return the trained system with how it went.
 
     Args:
-        data: a named set, a folder of images, an array file, or :class:`ornstein.data.Images`.
+        data: a named set, a folder of images, an array file, or :class:`ornstein.data.Images`; for recipes of series a pandas
+            frame, a ``.csv`` file, the name of a set of series, or a table of :mod:`ornstein.data.series`.
         out: the run folder; an existing run is resumed (``resume`` False refuses, True demands one).
         size: images are resized and cropped to this; default the data's own size, 32 for a folder.
         settings: fields of the recipe's config.
@@ -129,6 +140,9 @@ def train(
         workers: threads that prepare batches ahead; they change no batch.
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
+        base: begin with the weights of this model (bundled, or a run), of the same recipe; its config holds where ``settings``
+            say nothing else.
+        lora: of the network train low-rank changes of this rank only; the run's ``adapter.safetensors`` holds them.
         captions: the encoder (``minilm``) by which the data's captions become a condition; a resumed run keeps its own.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
 
@@ -141,20 +155,23 @@ def train(
     given = dict(settings or {})
     if steps is not None:
         given["steps"] = steps
+    start = begun(name, base, lora, found, given)
     asked = make_config(card.config, given)  # an unknown field is found before the data are read
     fields = {f.name for f in dataclasses.fields(card.config)}
-    old = make_config(card.config, _meta(found)[1]) if found is not None else None
-    size = size if size is not None else _wish("size", given, asked, old)
-    images = open_data(data, size=size, channels=_wish("channels", given, asked, old), strict=strict)
-    book = Book.read(run) if found is not None else None
-    if book is not None or captions is not None:
-        if "caption_width" not in fields:
-            raise UsageError(f"recipe '{name}' takes no captions; leave captions out")
-        images, book = embed(images, captions or (book.encoder if book is not None else ""), book)
-    from_data = {k: v for k, v in data_settings(images).items() if k in fields}
+    old = make_config(card.config, _meta(found)[1]) if found is not None else start.config
+    book: Book | None = None
+    dataset: Any
+    if card.area == SERIES:
+        dataset, from_data = _read_series(data, asked if old is None else old, given, old, captions or size)
+    else:
+        known = run if found is not None else None
+        dataset, from_data, book = _read_images(name, data, known, given, asked, old, size, captions, fields, strict)
+    from_data = {k: v for k, v in from_data.items() if k in fields}
     if "size" in given and asked.size != from_data["size"]:
         raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
     config = make_config(card.config, {**from_data, **given})
+    if found is None and start.system is not None:
+        config = start.config_for(dataset.name, from_data, given)
     endless = (minutes is not None or kimg is not None) and "steps" not in given
     if found is not None:
         config = _resumed_config(run, old, config, given)
@@ -167,11 +184,15 @@ def train(
     half = getattr(config, "precision", None) == "fp16"
     if half and torch.device(device).type == "cpu":
         raise UsageError("precision=fp16 is for CUDA devices; on a CPU take bf16 or fp32")
+    if card.area == SERIES:
+        from ornstein.recipes.series.data import training_windows
+
+        dataset = training_windows(config, dataset)
     ranks = Ranks.here()
     try:
         if ranks.main:
             run.mkdir(parents=True, exist_ok=True)
-            about = {"recipe": name, "config": dataclasses.asdict(config), "data": images.name, "seed": seed}
+            about = {"recipe": name, "config": dataclasses.asdict(config), "data": dataset.name, "seed": seed}
             write_text(run / "config.json", json.dumps(about, indent=1))
             if book is not None and found is None:
                 book.save(run)
@@ -181,11 +202,13 @@ def train(
         torch.manual_seed(seed)
         system = card.build(config)
         system.captions = book
+        start.prepare(system)
         chance = getattr(config, "augment", 0.0)
         augment = EDMAugment(chance) if chance else None
-        loader = Loader(images, config.batch, seed, config.flip, ranks.rank, ranks.world, augment, workers)
-        meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(images), "seed": seed}
-        meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots}
+        flip = getattr(config, "flip", False)
+        loader = Loader(dataset, config.batch, seed, flip, ranks.rank, ranks.world, augment, workers)
+        meta = {"recipe": name, "config": dataclasses.asdict(config), "data": _about(dataset), "seed": seed}
+        meta |= {"minutes": minutes, "kimg": kimg, "snapshots": snapshots, **start.meta}
         engine = Engine(
             run=run,
             meta=meta,
@@ -206,13 +229,50 @@ def train(
             on_step=on_step,
             on_save=(lambda step: on_save(system, step)) if on_save is not None else None,
         )
-        result = fit(system.modules, system.stages(loader), engine)
+        result = fit(system.modules, start.checked(system.stages(loader)), engine)
     _quiet(system)
+    if ranks.main:
+        start.export(system, run)
     return load(run), result
 
 
-def _about(images: Images) -> dict[str, Any]:
-    return {"name": images.name, "images": len(images), "source": images.source, "hash": images.content_hash}
+def _read_images(
+    name: str,
+    data: Any,
+    run: Path | None,
+    given: Mapping[str, Any],
+    asked: Any,
+    old: Any,
+    size: int | None,
+    captions: str | None,
+    fields: Collection[str],
+    strict: bool,
+) -> tuple[Images, dict[str, Any], Book | None]:
+    """The images, what the config takes from them, and their captions where the recipe reads those."""
+    size = size if size is not None else _wish("size", given, asked, old)
+    images = open_data(data, size=size, channels=_wish("channels", given, asked, old), strict=strict)
+    book = Book.read(run) if run is not None else None
+    if book is not None or captions is not None:
+        if "caption_width" not in fields:
+            raise UsageError(f"recipe '{name}' takes no captions; leave captions out")
+        images, book = embed(images, captions or (book.encoder if book is not None else ""), book)
+    return images, data_settings(images), book
+
+
+def _read_series(
+    data: Any, asked: Any, given: Mapping[str, Any], old: Any, of_images: object
+) -> tuple[Any, dict[str, Any]]:
+    """The table of series, and what the config takes from it; a resumed run keeps its columns."""
+    from ornstein.recipes.series.data import open_table, settings_of
+
+    if of_images is not None:
+        raise UsageError("size and captions are for images; leave them out")
+    table = open_table(data, asked, given if old is None else ("columns",))
+    return table, settings_of(table)
+
+
+def _about(data: Any) -> dict[str, Any]:
+    return {"name": data.name, "images": len(data), "source": data.source, "hash": data.content_hash}
 
 
 def _existing(run: Path, name: str, resume: bool | None) -> Checkpoint | None:
@@ -321,6 +381,7 @@ def _restore(found: Checkpoint) -> System:
         raise CheckpointError(f"{found.path} was made by a recipe that is not here: {e}") from e
     with torch.random.fork_rng(devices=[]):
         system = card.build(make_config(card.config, config))
+    reshape(system, found.meta)
     tensors = {**found.parts.get("model", {}), **found.parts.get("ema", {})}
     modules = system.modules
     own = modules.state_dict()

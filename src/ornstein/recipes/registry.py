@@ -60,11 +60,21 @@ MODULES = (
     "ornstein.recipes.images.vdm",
     "ornstein.recipes.images.zero_terminal_snr",
     "ornstein.recipes.restoration.ccdf",
+    "ornstein.recipes.restoration.cdm",
     "ornstein.recipes.restoration.ddrm",
     "ornstein.recipes.restoration.dps",
+    "ornstein.recipes.restoration.gdmp",
+    "ornstein.recipes.restoration.generative_colorization",
+    "ornstein.recipes.restoration.palette",
     "ornstein.recipes.restoration.pigdm",
     "ornstein.recipes.restoration.repaint",
     "ornstein.recipes.restoration.sdedit",
+    "ornstein.recipes.restoration.sr3",
+    "ornstein.recipes.restoration.srdiff",
+    "ornstein.recipes.series.csdi",
+    "ornstein.recipes.series.generator",
+    "ornstein.recipes.series.sssd",
+    "ornstein.recipes.series.timegrad",
 )
 """Every module that registers a recipe: one line per system."""
 

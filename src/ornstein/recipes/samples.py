@@ -11,12 +11,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import ExifTags, Image, ImageDraw, ImageFont, PngImagePlugin
 from torch import Tensor
 
 from ornstein.codecs.base import to_bytes
 from ornstein.core import cond as conditions
-from ornstein.core.errors import CapabilityError, OrnsteinError
+from ornstein.core.errors import CapabilityError, OrnsteinError, unknown
+
+FORMATS = ("png", "jpg", "jpeg", "webp")
+"""In which pictures are written: those that keep their provenance."""
+
+
+PER_SAMPLE = ("prompt", "negative")
+"""What may be given once, or as a list with one for each sample."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +72,17 @@ class Samples:
     def about(self, i: int) -> dict[str, Any]:
         """The provenance of one sample: ours, with its seed and conditions."""
         labels = self.labels
-        return {**self.provenance, "seed": self.seeds[i], **({"label": labels[i]} if labels else {})}
+        own = {k: v[i] for k, v in self.provenance.items() if k in PER_SAMPLE and isinstance(v, list)}
+        return {**self.provenance, **own, "seed": self.seeds[i], **({"label": labels[i]} if labels else {})}
 
     def save(self, folder: str | Path, format: str = "png") -> list[Path]:
-        """One PNG per sample, named by seed (and label), with its full provenance in text chunks; returns the paths."""
+        """One picture per sample, named by seed (and label), with its full provenance in the file; returns the paths.
+
+        ``format`` is png (text chunks), jpg or webp (EXIF).
+        """
         folder = Path(folder)
+        if format not in FORMATS:
+            raise unknown("format of pictures", format, FORMATS)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             paths = []
@@ -77,7 +90,7 @@ class Samples:
             for i, image in enumerate(self.images):
                 name = f"{self.seeds[i]:06d}" + (f"-{_slug(labels[i])}" if labels and labels[i] else "")
                 paths.append(folder / f"{name}.{format}")
-                image.save(paths[-1], pnginfo=png_info(self.about(i)))
+                write_picture(image, paths[-1], self.about(i))
         except OSError as e:
             raise OrnsteinError(f"could not write to {folder}: {e}. Choose another output folder") from e
         return paths
@@ -87,12 +100,12 @@ class Samples:
         return image_grid(self.bytes, columns, pad, zoom)
 
     def save_grid(self, path: str | Path, columns: int | None = None, pad: int = 2, zoom: int = 1) -> Path:
-        """Write :meth:`grid` as a PNG with provenance."""
+        """Write :meth:`grid` as a picture with provenance."""
         path = Path(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             about = {**self.provenance, "seeds": [self.seeds[0], self.seeds[-1]]}
-            self.grid(columns, pad, zoom).save(path, pnginfo=png_info(about))
+            write_picture(self.grid(columns, pad, zoom), path, about)
         except OSError as e:
             raise OrnsteinError(f"could not write {path}: {e}. Choose another output path") from e
         return path
@@ -142,6 +155,32 @@ def labelled_grid(x: Tensor, names: Sequence[str], columns: int, pad: int = 2, z
     return out
 
 
+def write_picture(image: Image.Image, path: Path, about: dict[str, Any]) -> None:
+    """Write a picture with its provenance inside: text chunks of a PNG, EXIF of a JPEG or WebP; the ending decides.
+
+    Raises:
+        UsageError: another ending, in which no provenance would be kept.
+    """
+    format = path.suffix.lower().removeprefix(".")
+    if format not in FORMATS:
+        raise unknown("format of pictures", format or path.name, FORMATS)
+    if format == "png":
+        image.save(path, pnginfo=png_info(about))
+    elif format == "webp":
+        image.save(path, exif=exif(about), lossless=True)
+    else:
+        image.save(path, exif=exif(about), quality=95, subsampling=0)
+
+
+def exif(about: dict[str, Any]) -> Image.Exif:
+    """:func:`png_info` for formats without text chunks: our JSON as the description, the other line as the comment."""
+    tags = Image.Exif()
+    tags[ExifTags.Base.ImageDescription] = json.dumps(about)
+    line = parameters_line(about).encode("utf-16-be")
+    tags.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = b"UNICODE\0" + line
+    return tags
+
+
 def png_info(about: dict[str, Any]) -> PngImagePlugin.PngInfo:
     """Our own JSON under ``ornstein``, and the ``parameters`` line that other image tools read."""
     info = PngImagePlugin.PngInfo()
@@ -151,7 +190,7 @@ def png_info(about: dict[str, Any]) -> PngImagePlugin.PngInfo:
 
 
 def parameters_line(about: dict[str, Any]) -> str:
-    """``label`` then ``Steps: .., Sampler: .., CFG scale: .., Seed: ..``: the widely read convention."""
+    """Prompt or label, then ``Steps: .., Sampler: .., CFG scale: .., Seed: ..``: the widely read convention."""
     shown: Sequence[tuple[str, str]] = (
         ("Steps", "steps"), ("Sampler", "sampler"), ("Schedule type", "grid"), ("CFG scale", "guidance"), ("Seed", "seed"),
         ("Model", "recipe"),
@@ -159,4 +198,7 @@ def parameters_line(about: dict[str, Any]) -> str:
     line = ", ".join(f"{name}: {about[key]}" for name, key in shown if key in about)
     if about.get("weights", {}).get("hash"):
         line += f", Model hash: {about['weights']['hash'][:10]}"
-    return f"{about.get('label', '')}\n{line}, Version: {about['software']}".lstrip("\n")
+    prompt, negative = (about.get(name) for name in PER_SAMPLE)
+    words = prompt if isinstance(prompt, str) else about.get("label", "")
+    words += f"\nNegative prompt: {negative}" if isinstance(negative, str) and negative else ""
+    return f"{words}\n{line}, Version: {about['software']}".lstrip("\n")

@@ -66,7 +66,7 @@ def _pigdm(denoiser: Denoiser, measurement: Measurement, data_var: float = 1.0, 
     return DDIM(PiGDM(denoiser, measurement, data_var), eta)
 
 
-def _mmps(denoiser: Denoiser, measurement: Measurement, solves: int = 3, eta: float = 1.0) -> DenoisingSampler:
+def _mmps(denoiser: Denoiser, measurement: Measurement, solves: int = 2, eta: float = 1.0) -> DenoisingSampler:
     return DDIM(MMPS(denoiser, measurement, solves), eta)
 
 

@@ -103,6 +103,21 @@ def karras(process: Process, steps: int, t_max: float | None = None, t_min: floa
     return _from_levels(affine, rho * (a + roots * (b - a)).log(), high)
 
 
+def leap(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
+    """One step from the start to noise of twice the data's deviation, then :func:`karras`: for data of variance about 1.
+
+    Above that level the posterior's mean hardly moves, and an exponential integrator crosses all of it in one step; so few
+    steps remain for the levels that decide. The start may then be as noisy as its lack of a mean demands.
+    """
+    affine, high, top, low = _levels(process, steps, t_max, t_min)
+    if steps < 3 or not low < math.log(2.0) < top:
+        return karras(process, steps, t_max, t_min)
+    rho = 7.0
+    a, b = 2.0 ** (1 / rho), math.exp(low / rho)
+    rest = rho * (a + torch.linspace(0, 1, steps - 1, dtype=torch.float64) * (b - a)).log()
+    return _from_levels(affine, torch.cat([torch.tensor([top], dtype=torch.float64), rest]), high)
+
+
 def even(process: Process, steps: int, t_max: float | None = None, t_min: float | None = None) -> Tensor:
     """Equal steps in t all the way to 0, without a stop at t_min: for learned jumps, of which every one counts."""
     high, _ = _ends(process, steps, t_max, t_min)
@@ -192,6 +207,7 @@ GRIDS: dict[str, Grid] = {
     "kl_optimal": cosine,
     "beta": beta,
     "sgm_uniform": sgm_uniform,
+    "leap": leap,
     "even": even,
     "even_karras": even_karras,
     "align_your_steps": align_your_steps,

@@ -37,11 +37,15 @@ class SelfConditioned(DenoisingSampler):
             raise UsageError(f"difference, in steps, must be >= 0, got {difference}")
         self.bound, self.difference, self.estimate = bound, difference, estimate
 
+    def init(self, x: Tensor, t: Tensor) -> State:
+        """No estimate yet, said for each sample, so that a batch may hold runs that begin and runs that go on."""
+        return torch.full_like(x, torch.nan)
+
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
     ) -> tuple[Tensor, State]:
         p = self.process
-        shown = {**cond, "estimate": state} if self.estimate and state is not None else cond
+        shown = {**cond, "estimate": state} if self.estimate else cond
         x_0 = self.denoiser(x_t, t, shown).mean.clamp(-self.bound, self.bound)
         u = (s - self.difference * (t - s)).clamp_min(0)
         alpha, sigma = cast(x_t, p.alpha(u), p.sigma(u))

@@ -8,6 +8,7 @@ from ornstein.serving.errors import EngineClosed as EngineClosed
 from ornstein.serving.errors import JobCancelled as JobCancelled
 from ornstein.serving.errors import QueueFull as QueueFull
 from ornstein.serving.errors import Refused as Refused
+from ornstein.serving.errors import UnknownModel as UnknownModel
 from ornstein.serving.hooks import Hook as Hook
 from ornstein.serving.hooks import Served as Served
 from ornstein.serving.job import Event as Event

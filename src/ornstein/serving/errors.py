@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from ornstein.core.errors import OrnsteinError
+from ornstein.core.errors import OrnsteinError, UsageError
+
+
+class UnknownModel(UsageError):
+    """No model of that name is served."""
 
 
 class QueueFull(OrnsteinError):

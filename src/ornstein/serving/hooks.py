@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ class Served:
     image: Image.Image
     about: dict[str, Any]
     """its provenance: recipe, weights, seed, sampler, conditions; goes into the file"""
+    finish: Callable[[bytes, str], bytes] | None = None
+    """what becomes of the encoded file (its content; png, jpeg or webp) at the very end, such as a signature"""
 
 
 class Hook:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ornstein.core.errors import UsageError, unknown
 from ornstein.recipes.system import System
+from ornstein.serving.errors import UnknownModel
 from ornstein.serving.plans import Model
 from ornstein.serving.words import reads_text
 
@@ -82,7 +83,7 @@ class Models:
     def require(self, name: str) -> None:
         """Refuse a name that is not served."""
         if name not in self.loaders:
-            raise unknown("model", name, self.loaders)
+            raise UnknownModel(str(unknown("model", name, self.loaders)))
 
     @property
     def bytes(self) -> int:

@@ -12,7 +12,7 @@ from ornstein.serving.request import Request
 
 def reads_text(system: System) -> bool:
     """Whether the model takes captions."""
-    return system.captions is not None or getattr(system, "prompts", None) is not None
+    return system.reads_text
 
 
 def given(system: System, request: Request) -> dict[str, Any]:

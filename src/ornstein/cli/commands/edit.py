@@ -1,4 +1,4 @@
-"""``ornstein edit``: restore and change pictures with a model of pictures."""
+"""``ornstein edit``: restore and change pictures with a model of pictures; fill and continue series with one of series."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ornstein.cli.commands.sample import add_mark
 from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError, unknown
 
@@ -21,10 +22,14 @@ EXAMPLES = """examples:
   ornstein edit stable-diffusion-v1-5/ --task strokes --image sketch.png --strength 0.7 --prompt "a castle at dawn"
   ornstein edit sd-inpainting/ --task inpaint --image room.png --mask hole.png --prompt "a red armchair"
   ornstein edit fashion-mnist --task interpolate --image a.png --to b.png -n 8
+  ornstein edit runs/air --task impute --input gaps.csv -o filled.csv
+  ornstein edit runs/air --task forecast --input past.csv -n 200 -o ahead.csv
 """
 
+SERIES_TASKS = ("impute", "forecast")
 TASKS = (
     "inpaint", "superres", "colorize", "deblur", "denoise", "uncrop", "compress", "strokes", "interpolate", "translate",
+    *SERIES_TASKS,
 )  # fmt: skip
 
 
@@ -32,7 +37,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     """What with, what to do, on which pictures."""
     parser.add_argument("what", help="a bundled model, a run, checkpoint or diffusers folder: see ornstein list")
     parser.add_argument("--task", required=True, help=", ".join(TASKS))
-    parser.add_argument("--image", type=Path, required=True, help="a picture, or a folder of them")
+    parser.add_argument("--image", type=Path, help="a picture, or a folder of them")
+    parser.add_argument("--input", type=Path, help="impute, forecast: a .csv table with the model's columns")
     parser.add_argument("--to", type=Path, help="interpolate: the other picture")
     parser.add_argument("--mask", type=Path, help="inpaint: a picture, white where to fill in")
     parser.add_argument(
@@ -54,14 +60,14 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--depth", type=Path, help="a picture of depths, for networks that follow one (default: estimated)"
     )
     parser.add_argument("--sampler", help="for systems that read text: ddim, DPM++ 2M Karras, ... (default: its own)")
-    parser.add_argument("-n", type=int, default=1, help="results for each picture (default 1)")
+    parser.add_argument("-n", type=int, help="results for each picture (default 1), draws of each missing value (100)")
     parser.add_argument("--steps", type=int, help="default: the method's")
     parser.add_argument(
         "--guidance", type=float, help="guidance scale (default: the recipe's if a label is given, else 1)"
     )
     parser.add_argument("--seed", type=int, default=0, help="result i has seed + i (default 0)")
     parser.add_argument(
-        "--batch", type=int, default=32, help="how many are drawn at once; changes no result (default 32)"
+        "--batch", type=int, help="how many are drawn at once; changes no result (default 32 pictures, 256 windows)"
     )
     parser.add_argument(
         "--windows",
@@ -69,7 +75,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="keep the pictures' size: the model covers them in windows that overlap by half and agree",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
-    parser.add_argument("-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png")
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or a .csv"
+    )
+    add_mark(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -84,14 +93,23 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--strength lies in 0 .. 1 (above 0), got {args.strength:g}")
     if args.noise is not None and args.noise < 0:
         raise UsageError(f"--noise is a standard deviation, 0 or more, got {args.noise:g}")
+    if args.task in SERIES_TASKS:
+        from ornstein.cli.filling import run as fill
+
+        return fill(args)
+    if args.image is None:
+        raise UsageError(f"--task {args.task} needs --image: a picture, or a folder of them")
+    args.n, args.batch = args.n or 1, args.batch or 32
     require_folder(args.out)
     from ornstein.cli.device import require_device
     from ornstein.cli.editing import at_size, edit
+    from ornstein.cli.sealing import sealer
     from ornstein.interop.load import load
 
     system = load(args.what).to(require_device(args.device))
     if args.windows:
         system = at_size(args, system)
+    sealing = sealer(args.mark, system.data_shape)
     begin = time.monotonic()
     with Progress(f"{args.task} with {args.what}") as bar:
         samples, shown = edit(args, system, _told(bar.update))
@@ -103,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
     image_grid(to_bytes(shown), columns=_columns(args, len(shown)), zoom=2).save(
         args.out / "grid.png", pnginfo=png_info(samples.provenance | {"seeds": [samples.seeds[0], samples.seeds[-1]]})
     )
+    sealing([*paths, args.out / "grid.png"])
     about = {
         "files": [str(p) for p in paths],
         "grid": str(args.out / "grid.png"),

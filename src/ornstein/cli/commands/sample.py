@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ornstein.cli import adapting
 from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError
 
@@ -15,6 +16,7 @@ EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 8 --label sneaker --guidance 2 -o sneakers
   ornstein sample runs/mine -n 16 --sampler "DPM++ 2M Karras" --steps 20 -o grid.png
   ornstein sample fashion-mnist -n 8 --guidance 2 --guidance-method apg -o clear
+  ornstein sample runs/large -n 8 --mark -o marked
   torchrun --nproc-per-node 2 -m ornstein sample runs/mine -n 64 -o out
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat playing with a ball" --steps 50 -n 4
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat" --lora style.safetensors:0.8
@@ -34,6 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weak", help="the weaker model of autoguidance: a bundled model, a run or a checkpoint")
     parser.add_argument("--negative", help="what to keep away from, for systems that read text")
+    adapting.add(parser)
     parser.add_argument(
         "--clip-skip", type=int, help="how many of the text encoder's last layers are left out (default 0)"
     )
@@ -43,15 +46,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--size", help="HEIGHTxWIDTH in pixels, for diffusers folders (default: that of training)")
     parser.add_argument(
-        "--lora",
-        action="append",
-        default=[],
-        metavar="FILE[:WEIGHT]",
-        help="an adapter (LoRA, LoHa, LoKr, DoRA) and how strongly; repeatable",
-    )
-    parser.add_argument(
         "-o", "--out", type=Path, default=Path("out"), help="folder for PNG files and grid.png, or one .png for a grid"
     )
+    add_mark(parser)
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +65,17 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument("--fast", action="store_true", help="bf16 network calls: quicker, not equal to the last digit")
+
+
+def add_mark(parser: argparse.ArgumentParser) -> None:
+    """The invisible mark, for what writes pictures."""
+    parser.add_argument(
+        "--mark",
+        nargs="?",
+        const="spread",
+        metavar="METHOD",
+        help="hide a mark in the pictures that ornstein env --verify finds: spread (default) or rivagan",
+    )
 
 
 def size(text: str) -> tuple[int, int]:
@@ -146,10 +154,31 @@ def draw(args: argparse.Namespace, system: Any, given: dict[str, Any], ranks: An
     return samples, 1.0 if system.one_shot else rows / args.n
 
 
+def save_series(samples: Any, folder: Path) -> Path:
+    """Series ``[N, C, T]`` with their labels as ``series.npz``, which ``open_table`` reads."""
+    import json
+
+    import numpy as np
+
+    if folder.suffix.lower() == ".png":
+        raise UsageError(f"series are no picture; give a folder in place of {folder}")
+    arrays = {
+        "x": samples.tensor.numpy(),
+        "kind": np.array("series"),
+        "about": np.array(json.dumps(samples.provenance)),
+    }
+    if samples.classes:
+        arrays |= {"labels": samples.cond["label"].numpy(), "classes": np.array(samples.classes)}
+    path = folder / "series.npz"
+    np.savez_compressed(path, **arrays)
+    return path
+
+
 def run(args: argparse.Namespace) -> int:
     """Sample and write the files."""
     check(args)
     from ornstein.cli.evaluating import processes
+    from ornstein.cli.sealing import sealer
     from ornstein.interop.load import load
     from ornstein.training.distributed import Ranks
 
@@ -158,24 +187,25 @@ def run(args: argparse.Namespace) -> int:
         if not 0 <= args.guidance_rescale <= 1:
             raise UsageError(f"--guidance-rescale lies in 0 .. 1, got {args.guidance_rescale:g}")
         system.guidance_rescale = args.guidance_rescale
-    if args.lora:
-        from ornstein.interop.adapters.lora import parse, with_lora
-
-        system = with_lora(system, *map(parse, args.lora))
+    system, followed = adapting.adapted(system, args)
+    sealing = sealer(args.mark, system.data_shape)
     alone = args.out.suffix.lower() == ".png"
     require_folder(args.out.parent if alone else args.out)
     begin = time.monotonic()
     given = {k: getattr(args, k) for k in ("label", "prompt", "negative", "clip_skip", "long_prompts")}
     with processes():
         ranks = Ranks.here()
-        samples, evaluations = draw(args, system, {k: v for k, v in given.items() if v is not None}, ranks)
+        samples, evaluations = draw(args, system, {k: v for k, v in given.items() if v is not None} | followed, ranks)
     if not ranks.main:  # one of those that torchrun started writes and prints
         return 0
     seconds = time.monotonic() - begin
-    if alone:
+    if samples.tensor.ndim == 3:
+        paths = [save_series(samples, args.out)]
+    elif alone:
         paths = [samples.save_grid(args.out, zoom=2)]
     else:
         paths = [*samples.save(args.out), samples.save_grid(args.out / "grid.png", zoom=2)]
+    sealing(paths)
     about = {
         "files": [str(p) for p in paths],
         "evaluations": evaluations,

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ornstein.cli.output import emit, require_folder, say
+from ornstein.cli.safeguarding import add_safeguards, safeguards
 from ornstein.core.errors import OrnsteinError, UsageError
 
 EXAMPLES = """examples:
   ornstein serve fashion-mnist
   ornstein serve fashion-mnist mine=runs/mine --port 8000 --data served
+  ornstein serve pipeline/ --filter open-nsfw --audit audit.jsonl
   ornstein serve --new-key alice --keys keys.json
   ornstein serve fashion-mnist --keys keys.json --host 0.0.0.0 --rate 60
   curl localhost:8000/v1/images/generations -H 'content-type: application/json' -d '{"prompt": "sneaker"}'
@@ -56,6 +58,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--drain", type=float, default=30, help="seconds to finish at the end, after SIGTERM (default 30)"
     )
+    add_safeguards(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,8 +97,17 @@ def run(args: argparse.Namespace) -> int:
         queue_limit=args.queue,
         device=args.device,
     )
+
+    def reads_text(name: str) -> bool:
+        """Nothing leaves a model before it was loaded, and then this is known."""
+        about = engine.describe(name)
+        return about is None or about.reads_text
+
+    hook = safeguards(args, models.values(), reads_text)
     store = Store(":memory:" if args.data is None else require_folder(args.data) / "jobs.sqlite")
-    app = create_app(engine, store=store, keys=known, limits=limits, origins=args.origin, drain=args.drain)
+    app = create_app(
+        engine, store=store, keys=known, limits=limits, hooks=(hook,), origins=args.origin, drain=args.drain
+    )
     sock = listen(args.host, args.port)
     host, port = sock.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from ornstein.cli import tuning
 from ornstein.cli.output import Progress, duration, emit, require_folder, say, write_log
 from ornstein.core.errors import CapabilityError, UsageError
 
@@ -17,7 +18,11 @@ EXAMPLES = """examples:
   ornstein train ddpm --data photos/ --size 32 --minutes 5 --out runs/mine
   ornstein train ddpm --data photos/ --minutes 10 --out runs/mine --resume
   ornstein train edm --data digits --set lr=1e-3 --set widths=64,128 --steps 500
+  ornstein train edm --data sketches/ --size 28 --from fashion-mnist --lora 8 --steps 500
+  ornstein train lora --from stable-diffusion-v1-5/ --data photos/ --prompt "a photo of sks dog" --lora 8
   ornstein train edm --data digits --kimg 100 --snapshots 200 --accumulate 2
+  ornstein train csdi --data air.csv --time time --columns pm2.5,temp --minutes 10 --out runs/air
+  ornstein train csdi --data air.csv --task forecast --horizon 24 --minutes 10 --out runs/ahead
 """
 
 
@@ -26,9 +31,12 @@ FLAGS = ("strict", "recompute", "compile", "sharded")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Recipe, data, settings, budget, run folder."""
-    parser.add_argument("recipe", help="see ornstein list")
+    parser.add_argument("recipe", help="see ornstein list; or lora, dreambooth, textual-inversion, controlnet")
     parser.add_argument(
-        "--data", required=True, help="a named set, a folder of images (class sub-folders are labels), .npz or .npy"
+        "--data",
+        required=True,
+        help="a named set, a folder of images (class sub-folders are labels), .npz or .npy; "
+        "for recipes of series a .csv",
     )
     parser.add_argument(
         "--size", type=int, help="resize and crop to this many pixels (default: the data's own; 32 for a folder)"
@@ -43,7 +51,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", help="a size that a paper used (ornstein show RECIPE lists them); --set goes before it"
     )
+    parser.add_argument("--from", dest="base", metavar="RUN", help="begin with this model's weights")
+    parser.add_argument(
+        "--lora", type=int, metavar="RANK", help="train low-rank changes of the network of --from alone"
+    )
     parser.add_argument("--captions", metavar="ENCODER", help="condition on the data's captions, encoded by minilm")
+    add_series(parser)
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument("--minutes", type=float, help="stop after so much training in all")
     budget.add_argument("--kimg", type=float, help="stop after so many thousands of images in all")
@@ -72,9 +85,46 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches ahead (default 0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
+    tuning.add(parser)
     parser.add_argument(
         "--strict", action="store_true", help="refuse a folder with unreadable files instead of skipping them"
     )
+
+
+SERIES = ("time", "columns", "series", "covariates", "label", "task", "horizon")
+"""Options of recipes of series: each is the field of that name in the recipe's config."""
+
+
+def add_series(parser: argparse.ArgumentParser) -> None:
+    """What the columns of a table of series are, and what is learned of them."""
+    group = parser.add_argument_group("recipes of series")
+    group.add_argument(
+        "--time", metavar="COLUMN", help="the time stamps, or year,month,day,hour (default: by its name)"
+    )
+    group.add_argument("--columns", metavar="A,B,..", help="the columns of values (default: all others)")
+    group.add_argument("--series", metavar="COLUMN", help="tells series apart, where a file holds several")
+    group.add_argument("--covariates", metavar="A,B,..", help="columns that stay the same within a series")
+    group.add_argument("--label", metavar="COLUMN", help="the class of a series")
+    group.add_argument("--task", help="impute (the default) or forecast")
+    group.add_argument("--horizon", type=int, help="forecast: steps ahead")
+
+
+def of_series(args: argparse.Namespace, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The options of series as fields of the config.
+
+    Raises:
+        UsageError: one is given twice, or to a recipe of something else.
+    """
+    from ornstein.recipes import registry
+
+    given = {name: getattr(args, name) for name in SERIES if getattr(args, name) is not None}
+    card = registry.card(args.recipe)
+    if given and card.area != "series":
+        raise UsageError(f"--{min(given)} is for recipes of series; '{args.recipe}' is one of {card.area}")
+    for name in given:
+        if name in chosen:
+            raise UsageError(f"{name} is given twice: by --{name} and by --set")
+    return chosen | given
 
 
 def settings(pairs: list[str]) -> dict[str, str]:
@@ -92,6 +142,9 @@ def settings(pairs: list[str]) -> dict[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Train, showing loss, speed and the time that remains."""
+    if args.recipe in tuning.METHODS:
+        return tuning.run(args)
+    tuning.misplaced(args)
     if args.steps is not None and args.steps < 1:
         raise UsageError(f"--steps must be at least 1, got {args.steps}")
     for name in ("minutes", "kimg"):
@@ -107,7 +160,9 @@ def run(args: argparse.Namespace) -> int:
     from ornstein.recipes import house, presets, registry
     from ornstein.training.distributed import joined
 
-    registry.card(args.recipe)
+    of_images = registry.card(args.recipe).area != "series"
+    noun = "images" if of_images else "windows"
+    chosen = of_series(args, chosen)
     if args.preset is not None:
         chosen = dict(presets.preset(args.recipe, args.preset).settings) | chosen
     require_device(args.device)
@@ -132,11 +187,15 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             seed=args.seed,
             captions=args.captions,
+            base=args.base,
+            lora=args.lora,
             resume=args.resume,
             strict=args.strict,
             device=device,
-            on_step=lambda p: bar.update(p.fraction, f"loss {p.loss:.3f}, {p.images_per_second:.0f} images/s"),
-            on_save=lambda system, step: strip(system, out / "samples" / f"step-{step:07d}.png", ranks.main),
+            on_step=lambda p: bar.update(p.fraction, f"loss {p.loss:.3f}, {p.images_per_second:.0f} {noun}/s"),
+            on_save=(lambda system, step: strip(system, out / "samples" / f"step-{step:07d}.png", ranks.main))
+            if of_images
+            else None,
         )
     stopped = result.reason not in ("steps", "minutes", "kimg")
     code = 128 + signal.Signals[result.reason].value if stopped else 0
@@ -155,7 +214,7 @@ def run(args: argparse.Namespace) -> int:
         "parameters": system.parameters(),
         **({"resume": resume_command(args, out)} if stopped else {}),
     }
-    head = f"{result.step} steps, {result.seen} images, {duration(result.seconds)} of training"
+    head = f"{result.step} steps, {result.seen} {noun}, {duration(result.seconds)} of training"
     if math.isnan(result.loss):
         head = f"nothing left to do: the run has had {head}; for more, raise --steps, --minutes or --kimg"
     else:
@@ -163,10 +222,11 @@ def run(args: argparse.Namespace) -> int:
     write_log(log, f"{head}; stopped by {result.reason}")
     if stopped:
         say(f"stopped ({result.reason}) and saved; go on with:\n  {about['resume']}")
+    further = f"ornstein sample {shlex.quote(str(out))} -n 64"
+    if not of_images and hasattr(system.config, "horizon"):
+        further = f"ornstein edit {shlex.quote(str(out))} --task {args.task or 'impute'} --input FILE.csv -o filled.csv"
     if system.unfinished:
         say(f"warning: {system.unfinished}")
-    further = f"ornstein sample {shlex.quote(str(out))} -n 64"
-    if system.unfinished:
         further = "the same command with --resume and more --minutes or --steps"
     emit(args, about, f"{head}\nrun: {out}\nnext: {further}")
     return code
@@ -182,10 +242,12 @@ def default_out(recipe: str, data: str) -> Path:
 def resume_command(args: argparse.Namespace, out: Path) -> str:
     """The command that goes on with a run where it was stopped, to the same end."""
     words = ["ornstein", "train", args.recipe, "--data", args.data, "--out", str(out), "--resume"]
-    for name in ("size", "minutes", "kimg", "steps", "snapshots"):
+    for name in ("size", "minutes", "kimg", "steps", "snapshots", "lora", "horizon"):
         if (value := getattr(args, name)) is not None:
             words += [f"--{name}", str(value) if isinstance(value, int) else f"{value:g}"]
-    for name in ("preset", "captions"):
+    if args.base is not None:
+        words += ["--from", args.base]
+    for name in ("preset", "captions", *(n for n in SERIES if n != "horizon")):
         if getattr(args, name) is not None:
             words += [f"--{name}", getattr(args, name)]
     for pair in args.set:

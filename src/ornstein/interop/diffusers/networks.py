@@ -33,6 +33,8 @@ class Network(nn.Module):
         self.takes_label = getattr(config, "num_class_embeds", None) is not None
         self.takes_micro = getattr(config, "addition_embed_type", None) == "text_time"
         self.scale_width = getattr(config, "time_cond_proj_dim", None)
+        self.guides = nn.ModuleList()
+        """change the arguments of each call of the model: ``(x, t, words, cond) -> words`` of control networks and the like"""
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
         words: dict[str, Any] = {}
@@ -45,6 +47,8 @@ class Network(nn.Module):
             words["added_cond_kwargs"] = {"text_embeds": pooled.to(x), "time_ids": ids.to(x)}
         if self.scale_width is not None:
             words["timestep_cond"] = scale_features(told(cond, SCALE, "guidance") - 1, self.scale_width).to(x)
+        for guide in self.guides:
+            words = guide(x, t, words, cond)
         if BESIDE in cond:
             x = torch.cat([x, cond[BESIDE].to(x)], 1)
         return self.model(x, t, **words).sample

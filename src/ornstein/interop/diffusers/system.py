@@ -68,6 +68,11 @@ class Pipeline(System):
     names: Mapping[str, int] = field(default_factory=dict)
     """classes by other names than those in ``classes``"""
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether people say in words what it shall make."""
+        return self.prompts is not None
+
     def plan(self, steps: int) -> Plan:
         """The folder's own steps."""
         assert self.scheduler is not None

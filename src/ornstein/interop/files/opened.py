@@ -12,7 +12,12 @@ from ornstein.interop.files.convert import read
 
 
 def opened(
-    path: Path, *, tokenizer: str | Path | None = None, prediction: str | None = None, variant: str | None = None
+    path: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    tokenizer: str | Path | None = None,
+    prediction: str | None = None,
+    variant: str | None = None,
 ) -> diffusers.Pipeline:
     """The system in a single file, in a run of ours, or in a variant of a folder.
 
@@ -24,5 +29,5 @@ def opened(
         write_small(bundle, Path(folder))
         for part in bundle.tensors:
             (Path(folder) / part).mkdir(exist_ok=True)
-        system = diffusers.load(folder, tensors=bundle.tensors)
+        system = diffusers.load(folder, size=size, tensors=bundle.tensors)
     return replace(system, weights={"path": path.name})

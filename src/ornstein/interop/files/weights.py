@@ -90,7 +90,7 @@ def read_file(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as e:
-        raise CheckpointError(f"{path} cannot be read: {e}; copy or fetch it again") from e
+        raise CheckpointError(f"the weights in {path} cannot be read: {e}; copy or fetch it again") from e
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -99,26 +99,22 @@ def read_metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as f:
             return dict(f.metadata() or {})
     except (SafetensorError, OSError) as e:
-        raise CheckpointError(f"{path} cannot be read: {e}; copy or fetch it again") from e
+        raise CheckpointError(f"the weights in {path} cannot be read: {e}; copy or fetch it again") from e
 
 
 def misfits(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
-    """What is missing, left over or of another shape; empty where all fit."""
+    """What is missing, unexpected or of another shape; empty where all fit."""
     lists = {
-        "missing": [k for k in wanted if k not in given],
-        "left over": [k for k in given if k not in wanted],
-        "of another shape": [
-            f"{k} (is {_size(given[k])}, should be {_size(v)})"
+        "missing keys": [k for k in wanted if k not in given],
+        "unexpected keys": [k for k in given if k not in wanted],
+        "mismatched keys": [
+            f"{k} is {list(given[k].shape)}, not {list(v.shape)}"
             for k, v in wanted.items()
             if k in given and given[k].shape != v.shape
         ],
     }
     return "; ".join(
-        f"{len(names)} {what}: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+        f"{what}: {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}"
         for what, names in lists.items()
         if names
     )
-
-
-def _size(x: Tensor) -> str:
-    return " x ".join(map(str, x.shape)) or "scalar"

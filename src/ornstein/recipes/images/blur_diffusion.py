@@ -3,16 +3,21 @@ r"""Blur diffusion: images blur and become noise at once, so that sampling draws
 The state is the image's cosine coefficients, each with an alpha of its own; the network sees and returns pixels. The
 form is Hoogeboom & Salimans's, which Lee et al.'s progressive deblurring has as its neighbour: their matrices B_i are
 here alpha_t/alpha_s.
+
+The papers predict eps, from which E[u_0] follows by a division by alpha: at frequencies that are blurred away 0.001. A network's
+eps is bounded, and where a coefficient of the noise is larger than that, now and then, the sampler takes the rest for signal
+and lets it grow a thousandfold: checkerboards. ``prediction`` "v" needs no such division, and is the default.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ornstein.codecs.bases import Cosines, InPixels
 from ornstein.core.errors import UsageError
 from ornstein.denoisers.denoiser import Preconditioned
-from ornstein.denoisers.parametrizations import Eps
+from ornstein.denoisers.parametrizations import Eps, V
 from ornstein.objectives.denoising import Denoising
 from ornstein.objectives.times import UniformTimes
 from ornstein.processes.blur import Blur
@@ -24,12 +29,14 @@ from ornstein.samplers.table import get
 
 @dataclass(frozen=True, kw_only=True)
 class BlurDiffusion(NetworkConfig):
-    """How far images are blurred."""
+    """How far images are blurred, and what is predicted."""
 
     blur: float = 20.0
     """width of the blur at the end, in pixels; 0 is plain diffusion"""
     floor: float = 0.001
     """below which no frequency's amplitude falls"""
+    prediction: Literal["v", "eps"] = "v"
+    """"eps" is the papers'; its errors grow by 1/floor at frequencies that are blurred away"""
     sampling_steps: int = 250
 
     def __post_init__(self) -> None:
@@ -53,7 +60,8 @@ class BlurDiffusion(NetworkConfig):
 def blur_diffusion(c: BlurDiffusion = BlurDiffusion()) -> System:
     """The blur-diffusion system."""
     process = Blur(c.size, c.blur, c.floor)
-    denoiser = Preconditioned(InPixels(c.network()), process, Eps())
+    prediction = V() if c.prediction == "v" else Eps()
+    denoiser = Preconditioned(InPixels(c.network()), process, prediction)
     codec = Cosines()
 
     def objective(system: System) -> Denoising:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from ornstein.core.errors import CapabilityError, DataError, OrnsteinError, UsageError
-from ornstein.serving.errors import DeadlinePassed, Defect, EngineClosed, JobCancelled, QueueFull, Refused
+from ornstein.serving.errors import DeadlinePassed, Defect, EngineClosed, JobCancelled, QueueFull, Refused, UnknownModel
 
 log = logging.getLogger("ornstein.serving")
 
@@ -25,6 +25,7 @@ _STATUS: tuple[tuple[type[OrnsteinError], int, str], ...] = (
     (JobCancelled, 409, "cancelled"),
     (Refused, 400, "content_policy_violation"),
     (Defect, 500, "defect"),
+    (UnknownModel, 404, "model_not_found"),
     (UsageError, 400, "invalid_value"),
     (DataError, 400, "invalid_data"),
     (CapabilityError, 400, "not_supported"),
@@ -103,7 +104,11 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        message = f"{place}: {first['msg']}" if place else str(first["msg"])
+        if first["type"] == "json_invalid":
+            place, told = "", f"the body is no JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
+        else:
+            told = str(first["msg"])
+        message = f"{place}: {told}" if place else told
         return JSONResponse(body(400, _written(message), "invalid_value", _written(place) or None), 400)
 
     @app.exception_handler(HTTPException)

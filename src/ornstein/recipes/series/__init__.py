@@ -1,0 +1,1 @@
+"""Systems of time series: they fill gaps, forecast and draw series."""

@@ -1,0 +1,64 @@
+"""From a table of series to what a recipe's config takes from it, and to the windows that training draws."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from ornstein.core.errors import DataError
+from ornstein.data.series.clock import suitable
+from ornstein.data.series.open import open_series
+from ornstein.data.series.reading import Layout
+from ornstein.data.series.record import SeriesTable
+from ornstein.data.series.static import describe, encode
+from ornstein.data.series.windows import Windows
+from ornstein.recipes.series.fill import layout_of
+
+
+def open_table(data: Any, asked: Any, given: Collection[str]) -> SeriesTable:
+    """The table that the config asks for; ``given`` are the fields that somebody set, columns only then being a wish.
+
+    Raises:
+        DataError, UsageError: unusable data: which row or column, and the remedy.
+    """
+    layout: Layout = layout_of(asked)
+    if "columns" not in given:
+        layout = dataclasses.replace(layout, columns=())
+    return open_series(data, layout).require_trainable()
+
+
+def settings_of(table: SeriesTable) -> dict[str, Any]:
+    """What a config takes from the data."""
+    mean, std = table.scales()
+    static, static_mean, static_std = describe(table)
+    span = max(float(r.stamps[-1] - r.stamps[0]) for r in table.records)
+    return {
+        "columns": table.columns,
+        "mean": mean,
+        "std": std,
+        "step": table.step,
+        "calendar": suitable(table.step, span) if table.calendar else (),
+        "static": static,
+        "static_mean": static_mean,
+        "static_std": static_std,
+        "series": table.series,
+        "covariates": tuple(name for name, _ in table.records[0].static),
+        "classes": tuple(sorted(set(table.labels) - {""})),
+    }
+
+
+def training_windows(c: Any, table: SeriesTable) -> Windows:
+    """Every window of the table, at every row, with enough values to hide some and keep some.
+
+    Raises:
+        DataError: the columns are not those of the config (a resumed run on other data), or there is no such window.
+    """
+    if table.columns != c.columns:
+        raise DataError(
+            f"the run was started on the columns {', '.join(c.columns)}, this data has {', '.join(table.columns)}"
+        )
+    static = encode(table, c.static, c.static_mean, c.static_std) if c.static else None
+    return Windows(
+        table, c.window, step=c.step, calendar=c.calendar, static=static, classes=c.classes, least=2
+    )  # fmt: skip

@@ -1,0 +1,149 @@
+"""What a run begins with: new weights, those of a trained model, or these with low-rank changes that alone are trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import nn
+
+from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
+from ornstein.networks.layers.low_rank import add_low_rank, low_rank_of
+from ornstein.recipes.registry import make_config
+from ornstein.recipes.system import System
+from ornstein.training.checkpoint import Checkpoint
+from ornstein.training.fit import Stage
+
+ADAPTER = "adapter.safetensors"
+
+
+@dataclass
+class Start:
+    """The first weights of a run."""
+
+    system: System | None = None
+    rank: int | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    """what a checkpoint says of them"""
+
+    @property
+    def config(self) -> Any:
+        """That of the model begun with; None where there is none."""
+        return None if self.system is None else self.system.config
+
+    def config_for(self, name: str, data: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+        """The config of the model, with the settings given.
+
+        Raises:
+            UsageError: the data are of another size, or of other classes.
+        """
+        assert self.system is not None
+        old = dataclasses.asdict(self.system.config)
+        for key in ("size", "channels"):
+            if key in data and data[key] != old.get(key):
+                raise UsageError(
+                    f"the base draws {key} {old.get(key)}, '{name}' has {data[key]}: give data of the same"
+                )
+        if data.get("classes") and tuple(data["classes"]) != tuple(old.get("classes", ())):
+            raise UsageError(
+                f"'{name}' has the classes {', '.join(data['classes'][:5])}, the base {', '.join(old['classes'][:5]) or 'none'}: "
+                "give data of the same, or without"
+            )
+        return make_config(type(self.system.config), {**old, **given})
+
+    def prepare(self, system: System) -> None:
+        """Give a new system these weights."""
+        if self.system is not None:
+            try:
+                system.modules.load_state_dict(self.system.modules.state_dict())
+            except RuntimeError as e:
+                raise CheckpointError(f"the settings make a network of other shapes than the base's: {e}") from e
+        if self.rank is not None:
+            change(system, self.rank)
+
+    def checked(self, stages: Iterator[Stage]) -> Iterator[Stage]:
+        """The stages, none of which may train what is frozen.
+
+        Raises:
+            CapabilityError: one does.
+        """
+        for stage in stages:
+            if self.rank is not None and any(not p.requires_grad for u in stage.updates for p in u.params):
+                raise CapabilityError("this recipe trains weights that a low-rank change leaves alone; leave lora out")
+            yield stage
+
+    def export(self, system: System, run: Path) -> None:
+        """Write the low-rank changes to the run's ``adapter.safetensors``."""
+        if self.rank is None:
+            return
+        tensors = {}
+        for name, module in low_rank_of(network_of(system)).items():
+            weight: Any = network_of(system).get_submodule(name)
+            shape = weight.parametrizations["weight"].original.shape
+            up, down = module.up.detach().cpu(), module.down.detach().cpu() * module.scale
+            tensors[f"network.{name}.lora_A.weight"] = down.reshape(-1, *shape[1:]).contiguous()
+            tensors[f"network.{name}.lora_B.weight"] = up.reshape(*up.shape, *[1] * (len(shape) - 2)).contiguous()
+        base = self.meta.get("base", {})
+        about = f"{system.recipe} {base.get('path', '')} {str(base.get('hash', ''))[:12]}".strip()
+        save_file(tensors, run / ADAPTER, {"format": "pt", "ornstein.base": about})
+
+
+def network_of(system: System) -> nn.Module:
+    """The network whose weights are changed.
+
+    Raises:
+        CapabilityError: the system has no single one.
+    """
+    network = getattr(system.denoiser, "network", None)
+    if not isinstance(network, nn.Module):
+        raise CapabilityError(f"'{system.recipe}' has no single network that low-rank changes could be of")
+    return network
+
+
+def change(system: System, rank: int) -> None:
+    """Freeze a system and give its network low-rank changes."""
+    system.modules.requires_grad_(False)
+    add_low_rank(network_of(system), rank)
+
+
+def reshape(system: System, meta: Mapping[str, Any]) -> None:
+    """Give a new system the form that a checkpoint's weights have."""
+    if meta.get("lora") is not None:
+        change(system, int(meta["lora"]))
+
+
+def begun(name: str, base: Any, rank: int | None, found: Checkpoint | None, given: Mapping[str, Any]) -> Start:
+    """What a run of recipe ``name`` begins with.
+
+    Args:
+        found: the checkpoint that is resumed; it keeps its own rank.
+
+    Raises:
+        UsageError: a rank without a base, or the base of another recipe.
+    """
+    if rank is not None and rank < 1:
+        raise UsageError(f"lora, a rank, must be at least 1, got {rank}")
+    if found is not None:
+        old = found.meta.get("lora")
+        if rank is not None and rank != old:
+            raise CheckpointError(f"the run has lora={old} and cannot go on with {rank}; choose another out")
+        return Start(None, old, {k: found.meta[k] for k in ("base", "lora") if k in found.meta})
+    if base is None:
+        if rank is not None:
+            raise UsageError("lora changes a trained model: say which (--from RUN)")
+        return Start()
+    from ornstein.recipes import house
+
+    system = house.load(base)
+    if system.recipe != name:
+        raise UsageError(f"{base} is a model of recipe '{system.recipe}', not of '{name}'")
+    if low_rank_of(system.modules):
+        raise UsageError(f"{base} has low-rank changes of its own; begin with the model that they change")
+    meta: dict[str, Any] = {
+        "base": {k: v for k, v in system.weights.items() if isinstance(v, str | int | float | bool)}
+    }
+    return Start(system, rank, meta | ({"lora": rank} if rank is not None else {}))

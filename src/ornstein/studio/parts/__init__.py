@@ -1,0 +1,1 @@
+"""What the tabs do, without a page: plain functions, tested as such."""

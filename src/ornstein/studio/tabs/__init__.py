@@ -1,0 +1,1 @@
+"""The tabs: layout and wiring, one file each; what they do is in :mod:`ornstein.studio.parts`."""
