@@ -23,8 +23,10 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 from ornstein.studio.core import Studio  # noqa: E402
 from ornstein.studio.server import Server  # noqa: E402
+from studio import browser  # noqa: E402
 from studio.browser import Visit, programs, start  # noqa: E402
 
+browser.PATIENCE = 900  # real models take their time
 SIZE = (1280, 900)
 WIDTH = 960
 MODEL = "fashion-mnist"
@@ -104,7 +106,7 @@ def train(visit: Visit, folder: Path, run: str | None) -> None:
 
 def evaluate(visit: Visit, folder: Path, run: str | None) -> None:
     visit.tab("Evaluate")
-    visit.write("#o-evaluated", "64")
+    visit.write("#o-evaluated", "32")
     visit.write("#o-metrics", "kid")
     visit.choose("Against: a set, or a folder of images", MODEL)
     visit.press(".o-go")
@@ -145,12 +147,12 @@ def main() -> None:
     parser.add_argument("tabs", nargs="*", help=", ".join([*TABS, "dark"]))
     parser.add_argument("--run", help="the run that the tab of training shows")
     args = parser.parse_args()
-    browser, driver = programs()
-    if browser is None or driver is None:
+    program, driver = programs()
+    if program is None or driver is None:
         raise SystemExit("install Chromium and its driver: apt install chromium chromium-driver")
     wanted = args.tabs or [*TABS, "dark"]
     with Studio() as studio, Server(studio, port=0) as server, tempfile.TemporaryDirectory() as folder:
-        opened = start(browser, driver)
+        opened = start(program, driver)
         try:
             opened.set_window_size(*SIZE)
             visit = Visit(opened, server.url)
