@@ -50,9 +50,10 @@ def keep(visit: Visit, name: str) -> None:
 
 def generate(visit: Visit, folder: Path, run: str | None) -> None:
     visit.tab("Generate")
+    visit.write("#o-tab-generate .o-samples", "24")
     visit.press(".o-go")
     visit.until(lambda: "samples in" in visit.text("o-progress"))
-    visit.until(lambda: len(visit.seen("#o-gallery .thumbnail-item img")) == 8)
+    visit.until(lambda: len(visit.seen("#o-gallery .thumbnail-item img")) == 24)
 
 
 def edit(visit: Visit, folder: Path, run: str | None) -> None:

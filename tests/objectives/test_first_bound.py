@@ -22,6 +22,7 @@ from ornstein.denoisers.fixed_first import FixedFirst
 from ornstein.objectives.first_bound import FirstBound, entropy
 from ornstein.processes import VE, VP
 from ornstein.processes.categorical import CategoricalProcess
+from ornstein.processes.matrix import MatrixProcess
 from ornstein.processes.schedules import Table
 from ornstein.recipes.checks import sohl_dickstein as check
 from ornstein.testing.conformance.parametrization import check_parametrization
@@ -65,6 +66,23 @@ def test_heartbeats_against_enumeration(steps: int) -> None:
     draws = bound.total(check.draw("beats", 10_000, Stream(0)), Stream(1)) * check.LENGTH / math.log(2)
     error = float(draws.std()) / len(draws) ** 0.5
     assert abs(float(draws.mean()) - enumerated(steps)) < 4 * error < 0.2
+
+
+def test_a_binomial_chain_is_the_uniform_one_of_two_states() -> None:
+    """Multiplied out, turned round by Bayes, and as the matrices of a chain: the same numbers."""
+    assert check.kernel_gap(20) < 1e-12
+    steps, process = 10, CategoricalProcess.uniform(2)
+    beta = 1 / torch.arange(steps, 0, -1, dtype=torch.float64)[:, None, None]
+    matrices = MatrixProcess((1 - beta) * torch.eye(2, dtype=torch.float64) + beta / 2)
+    x_0, x_t = torch.tensor([[0, 1]]), torch.tensor([[1, 1]])
+    for n in range(1, steps + 1):
+        t, s = (torch.tensor(m / steps, dtype=torch.float64) for m in (n, n - 1))
+        torch.testing.assert_close(
+            process.marginal(x_0, t).logits.exp(), matrices.marginal(x_0, t).probs, rtol=0, atol=1e-12
+        )
+        posterior = Categorical(torch.tensor([[[0.3, 0.7], [0.9, 0.1]]], dtype=torch.float64).log())
+        kernels = [p.reverse(x_t, t, s, posterior).probs for p in (process, matrices)]
+        torch.testing.assert_close(*kernels, rtol=0, atol=1e-12)
 
 
 class Bits(Denoiser):

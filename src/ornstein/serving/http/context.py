@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -156,8 +156,3 @@ def client(asked: Asked) -> Client:
     found = asked.scope.get("ornstein.client", ANYONE)
     assert isinstance(found, Client)
     return found
-
-
-def names(asked: Asked) -> Sequence[str]:
-    """The models that are served."""
-    return context(asked).engine.models
