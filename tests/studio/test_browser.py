@@ -159,6 +159,8 @@ def test_series(visit: Visit, tmp_path: Path) -> None:
     np.savez(tmp_path / "draws.npz", samples=np.random.default_rng(0).normal(size=(1, 20, 24, 2)), observed=known)
     visit.tab("Series")
     visit.give("#o-draws", tmp_path / "draws.npz")
+    visit.until(lambda: "draws.npz" in visit.text("o-draws"))
+    visit.press(".o-go")
     visit.until(lambda: "observed" in visit.text("o-series"))
     assert len(visit.all("#o-series polygon")) == 4
 

@@ -69,14 +69,14 @@ def test_draws_are_read(tmp_path: Path) -> None:
 
 
 def series_samples() -> Samples:
-    return Samples(torch.randn(4, 12, 2), [0, 1, 2, 3], {}, (), {"software": "ornstein"})
+    return Samples(torch.randn(4, 2, 12), [0, 1, 2, 3], {}, (), {"software": "ornstein"})
 
 
 def test_series_are_drawn_and_kept(tmp_path: Path) -> None:
     shown = SeriesView().show(series_samples(), tmp_path)
     assert shown.html.count("<svg") == 2 and not shown.gallery
     assert read_draws(shown.files[0])[0].x.shape == (4, 12, 2)
-    assert SeriesView().preview(torch.randn(3, 12, 1)).count("<svg") == 1
+    assert SeriesView().preview(torch.randn(3, 1, 12)).count("<svg") == 1
 
 
 class Sounds(View):
@@ -102,7 +102,7 @@ def test_a_view_is_all_that_a_modality_needs(studio: Studio, tiny: Path, monkeyp
     assert facts_of(sound).view is None
     monkeypatch.setattr(table, "VIEWS", (*table.VIEWS, Sounds()))
     assert facts_of(sound).view == "sounds" and table.view_of(system).name == "images"
-    assert isinstance(table.view_of(dataclasses.replace(system, data_shape=(48, 3))), SeriesView)
+    assert isinstance(table.view_of(dataclasses.replace(system, data_shape=(3, 48))), SeriesView)
 
 
 def test_charts() -> None:
