@@ -14,7 +14,7 @@ from ornstein.core.errors import CapabilityError, DataError
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
 from ornstein.studio import html
-from ornstein.studio.charts import Curve, chart
+from ornstein.studio.charts import BOTTOM, TOP, Curve, chart
 from ornstein.studio.core import Studio
 from ornstein.studio.parts.models import facts_of
 from ornstein.studio.views import table
@@ -31,6 +31,7 @@ def test_intervals_over_a_gap() -> None:
     """Draws 0 .. 100 at each step of the gap: the 90 % interval is 5 .. 95, the 50 % one 25 .. 75, the median 50."""
     x = torch.arange(101.0)[:, None].expand(101, 10)
     known = torch.full((10,), 50.0)
+    known[0], known[9] = 0, 100  # what the chart reaches to, with 6 % of room at either end
     known[3:6] = torch.nan
     svg = fan(x, known)
     wide, narrow = polygons(svg)
@@ -38,7 +39,8 @@ def test_intervals_over_a_gap() -> None:
     assert len(wide) == len(narrow) == 10
     assert wide[0] == wide[-1] and wide[4] == wide[5]
     heights = [abs(band[2][1] - band[-3][1]) for band in (wide, narrow)]
-    assert heights[0] / heights[1] == pytest.approx(90 / 50, rel=0.01)
+    whole = 230 - TOP - BOTTOM
+    assert heights == pytest.approx([whole * 90 / 112, whole * 50 / 112], rel=0.01)
     assert svg.count("<circle") == 7 and "observed" in svg and "90% of the draws" in svg
 
 
