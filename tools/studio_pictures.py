@@ -107,9 +107,10 @@ def train(visit: Visit, folder: Path, run: str | None) -> None:
 
 def evaluate(visit: Visit, folder: Path, run: str | None) -> None:
     visit.tab("Evaluate")
-    visit.write("#o-evaluated", "32")
+    if run is not None:
+        visit.write("#o-what", run)  # of the digits, as they are chosen when the page opens
+    visit.write("#o-evaluated", "64")
     visit.write("#o-metrics", "kid")
-    visit.choose("Against: a set, or a folder of images", MODEL)
     visit.press(".o-go")
     visit.until(lambda: visit.all("#o-evaluation iframe"))
     time.sleep(2)
