@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ornstein.core.errors import UsageError
+from ornstein.data.series import Record, SeriesTable
 from ornstein.recipes import registry
 from ornstein.testing.conformance import check_recipe
 
@@ -15,8 +17,12 @@ TINY: dict[str, Any] = {"batch": 8, "widths": (64,), "blocks": 1, "patch": 1, "p
 """Fields that make a recipe small; those that it does not have are left out."""
 
 OWN: dict[str, dict[str, Any]] = {
+    **{name: {"widths": (16,)} for name in ("ccdf", "ddrm", "dps", "gdmp", "pigdm", "repaint", "sdedit")},
+    **{name: {"widths": (16,)} for name in ("generative-colorization", "palette", "sr3")},
     "baseline-flow": {"depth": 2, "width": 16},
+    "cdm": {"base_sampling_steps": 2, "widths": (16,)},
     "latent-diffusion": {"autoencoder_steps": 1, "codec_widths": (8, 8), "critic_start": 0},
+    "srdiff": {"encoder_width": 4, "encoder_blocks": 1, "widths": (16,)},
     "rectified-flow": {"pairs": 8, "pair_steps": 2},
 }
 """More fields, for single recipes."""
@@ -38,6 +44,10 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
         {"autoencoder_steps": 1, "codec_widths": (8,), "regulariser": "vq", "codes": 4, "perceptual": "digits"},
     ),
     ("meanflow", {"omega": 2.0, "kappa": 0.5}),
+    ("csdi", {"noise": "chain", "anchored": False, "chain": 8, "sampling_steps": 4}),
+    ("csdi", {"task": "forecast", "horizon": 3}),
+    ("sssd", {"noise": "chain", "chain": 8, "mixer": "convolution"}),
+    ("timegrad", {"noise": "chain", "chain": 8, "lags": (2,)}),
 ]
 """Ways to use a recipe that differ in what is trained: each lives its life as well."""
 
@@ -48,16 +58,39 @@ def small(name: str) -> dict[str, Any]:
     return {k: v for k, v in TINY.items() if k in fields}
 
 
+SERIES: dict[str, Any] = {"batch": 4, "window": 8, "layers": 1, "width": 8, "precision": "fp32"}
+
+
+def waves() -> SeriesTable:
+    """Three short series of two columns and two classes, with a gap."""
+    records = []
+    for i in range(3):
+        values = np.sin(np.arange(24)[:, None] / (2 + np.arange(2)) + i)
+        values[5, 1] = np.nan
+        records.append(Record(values, np.arange(24.0), str(i), label="uv"[i % 2]))
+    return SeriesTable(tuple(records), ("a", "b"), "waves", calendar=False)
+
+
+def lives(name: str, settings: dict[str, Any], sampling_steps: int = 3) -> None:
+    """The whole life of a recipe, on data of its area."""
+    if registry.card(name).area != "series":
+        check_recipe(name, small(name) | settings, sampling_steps=sampling_steps)
+        return
+    fields = {f.name for f in dataclasses.fields(registry.card(name).config)}
+    tiny = {k: v for k, v in (SERIES | {"horizon": 3, "hidden": 8}).items() if k in fields}
+    check_recipe(name, tiny | settings, waves(), None, sampling_steps)
+
+
 @pytest.mark.parametrize("name", registry.cards())
 def test_recipe(name: str) -> None:
-    check_recipe(name, small(name) | OWN.get(name, {}), sampling_steps=SAMPLING_STEPS.get(name, 3))
+    lives(name, OWN.get(name, {}), SAMPLING_STEPS.get(name, 3))
 
 
 @pytest.mark.parametrize(
     ("name", "settings"), VARIANTS, ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v))
 )
 def test_variant(name: str, settings: dict[str, Any]) -> None:
-    check_recipe(name, small(name) | settings, sampling_steps=SAMPLING_STEPS.get(name, 3))
+    lives(name, settings, SAMPLING_STEPS.get(name, 3))
 
 
 def test_an_unknown_recipe_suggests_the_nearest() -> None:

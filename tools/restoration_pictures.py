@@ -7,6 +7,7 @@ Above the pictures, below them what is measured of each, and then the results of
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +19,12 @@ from torch import Tensor
 import ornstein
 from ornstein.codecs.base import to_bytes
 from ornstein.core.measurement import Measurement
+from ornstein.core.rng import Stream
 from ornstein.data import open_data
+from ornstein.evaluation.features.extractors import ClassifierFeatures
 from ornstein.measurements import Mask, average_pooling, bicubic, gaussian_blur
 from ornstein.recipes.edit import sdedit
+from ornstein.recipes.restoration.gdmp import rounds_of
 from ornstein.recipes.samples import image_grid
 from ornstein.recipes.system import System
 
@@ -85,12 +89,30 @@ def edited(system: System, x: Tensor) -> list[Tensor]:
     return [guide, *(sdedit(system, guide, strength=s, steps=20).tensor for s in (0.3, 0.5, 0.7))]
 
 
+def gdmp(system: System, x: Tensor) -> list[Tensor]:
+    """An attack on the bundled classifier, and its cure."""
+    net = ClassifierFeatures("fashion-mnist").network
+    y = net.predict(x)
+    z = x
+    for _ in range(40):
+        z = z.detach().requires_grad_()
+        (g,) = torch.autograd.grad(torch.nn.functional.cross_entropy(net(z)[1], y, reduction="sum"), z)
+        z = (x + (z + 0.02 * g.sign() - x).clamp(-0.2, 0.2)).clamp(-1, 1).detach()
+    level = float(system.process.time(torch.tensor(2.0 * math.log(1 / 0.3), dtype=torch.float64)))
+    with torch.no_grad():
+        rng, state = Stream(0), system.codec.encode(z, Stream(0))
+        made = system.codec.decode(rounds_of(system.guided(1.0), state, level, 2, 20, 20.0, rng))
+    right = [int((net.predict(v) == y).sum()) for v in (x, z, made)]
+    print(f"kept their class: {right[0]}, attacked {right[1]}, purified {right[2]} of {len(x)}")
+    return [z, made]
+
+
 def _large(y: Tensor) -> Tensor:
     return y.repeat_interleave(4, 2).repeat_interleave(4, 3)
 
 
 DRAWN: dict[str, Callable[[System, Tensor], list[Tensor]]] = {
-    "ccdf": ccdf, "ddrm": ddrm, "dps": dps, "pigdm": pigdm, "repaint": repaint, "sdedit": edited,
+    "ccdf": ccdf, "ddrm": ddrm, "dps": dps, "gdmp": gdmp, "pigdm": pigdm, "repaint": repaint, "sdedit": edited,
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def test_the_record_of_sets() -> None:
     found = measure(mine, theirs, metrics=names, settings=PointSettings(cells=8))
     assert set(found.values) == {"mmd_cd", "cov_cd", "mmd_emd", "cov_emd", "nna_cd", "nna_emd", "jsd"}
     assert all(0 <= found.errors[name] < 1 for name in found.values) and found.errors["mmd_cd"] > 0
-    assert "the first 10 of both" in found.warnings[0] and found.protocol["settings"] == {"cells": 8}
+    assert "the first 10 of both" in found.warnings[0] and found.protocol["settings"] == {"points": 0, "cells": 8}
     same = measure(mine, mine, metrics=["sets_cd", "chamfer", "emd", "jsd"]).values
     assert same == {"mmd_cd": 0, "cov_cd": 1, "chamfer": 0, "emd": 0, "jsd": 0}
 
@@ -185,3 +186,28 @@ def test_bad_volumes_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", voxels=good.numpy() / 2)
     with pytest.raises(DataError, match="whole numbers, got float64"):
         read_grids(tmp_path / "f.npz")
+
+
+def test_some_points_stand_for_all() -> None:
+    """Equal clouds stay at distance 0, for they give the same points; distances of few points are larger."""
+    g = torch.Generator().manual_seed(0)
+    clouds = Clouds(torch.rand(6, 64, 3, generator=g))
+    same = measure(clouds, clouds, metrics=["chamfer", "emd"], settings=PointSettings(points=16), draws=0)
+    assert same.values == {"chamfer": 0.0, "emd": 0.0} and same.protocol["settings"]["points"] == 16
+    other = Clouds(torch.rand(6, 64, 3, generator=g))
+    few, all_ = (
+        measure(clouds, other, metrics=["chamfer"], settings=PointSettings(points=n), draws=0).values["chamfer"]
+        for n in (16, 0)
+    )
+    assert few > all_
+    with pytest.raises(UsageError, match="points must be at least 1, or 0 for all"):
+        PointSettings(points=-1)
+
+
+def test_chamfer_needs_no_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same number, by brute force."""
+    g = torch.Generator().manual_seed(1)
+    a, b = torch.rand(50, 3, generator=g), torch.rand(40, 3, generator=g)
+    found = chamfer(a, b)
+    monkeypatch.setitem(sys.modules, "scipy.spatial", None)
+    assert chamfer(a, b) == pytest.approx(found, rel=1e-12)

@@ -159,3 +159,11 @@ CASES: dict[str, Case] = {
         size=(16, 16),
     ),
 }
+
+OWN: dict[str, str] = {
+    "latent consistency": "LCM",
+    "sdxl": "Euler",
+    "stable diffusion 3": "flow Euler",
+    "flux": "flow Euler, shifted by size",
+}
+"""What the folder's own scheduler is, where it is compared."""

@@ -1,4 +1,4 @@
-"""Checkpoints that many tests share: made once, never written to."""
+"""Checkpoints that several files of this room read: made once, never written to."""
 
 from __future__ import annotations
 
@@ -8,21 +8,30 @@ from pathlib import Path
 
 import pytest
 
+from interop import same
 from interop.makers import make
 from interop.originals import original
-from interop.same import quiet
 
-Folder = Callable[[str], Path]
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """diffusers, transformers and peft warn of much that is not ours."""
+    import diffusers
+
+    diffusers.utils.logging.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="diffusers|transformers|torch|peft|accelerate|huggingface_hub")
+        yield
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """The random checkpoint of a family, made once; not to be changed."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The checkpoint of a family in :data:`interop.makers.MAKERS`."""
     root, made = tmp_path_factory.mktemp("checkpoints"), dict[str, Path]()
 
     def get(family: str) -> Path:
         if family not in made:
-            with quiet():
+            with same.quiet():
                 made[family] = make(family, root / family.replace(" ", "-"))
         return made[family]
 
@@ -31,8 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 @pytest.fixture(scope="session")
 def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of Stable Diffusion 1's form, as single files can hold it."""
-    with quiet():
+    """A folder of Stable Diffusion 1's form."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return original(tmp_path_factory.mktemp("sd1") / "folder", "sd1")
 
 
@@ -40,16 +50,6 @@ def sd1(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folders(sd1: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same for every family of single files."""
     root = tmp_path_factory.mktemp("families")
-    with quiet():
-        return {"sd1": sd1, **{name: original(root / name, name) for name in ("sd2", "sdxl")}}
-
-
-@pytest.fixture(autouse=True)
-def silence() -> Iterator[None]:
-    """diffusers, transformers and peft warn of much that is not ours."""
-    import diffusers
-
-    diffusers.utils.logging.disable_progress_bar()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="diffusers|transformers|torch|peft|accelerate|huggingface_hub")
-        yield
+        warnings.simplefilter("ignore")
+        return {"sd1": sd1, **{name: original(root / name, name) for name in ("sd2", "sdxl")}}

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import ornstein
+from ornstein.cli import main
 from ornstein.core.errors import CapabilityError, CheckpointError, DataError, UsageError
 from ornstein.core.rng import Rng
 from ornstein.interop.adapters.control import with_control
@@ -248,3 +249,13 @@ def test_folders_of_other_things(system: Pipeline, sd1: Path, control: Path, ip_
         with_image_prompt(system, few, weights="plus.safetensors")
     with pytest.raises(UsageError, match="goes with a text-to-image pipeline"):
         with_control(ornstein.load("fashion-mnist"), control)
+
+
+def test_the_command(sd1: Path, control: Path, ip_adapter: Path, edges: Tensor, tmp_path: Path, capsys: Any) -> None:
+    to_image(edges).save(tmp_path / "edges.png")
+    picture = str(tmp_path / "edges.png")
+    words = ["sample", str(sd1), "--prompt", "a cat", "-n", "1", "--steps", "1", "-o", str(tmp_path / "a.png")]
+    followed = ["--control", str(control), picture, "--control-scale", "0.5"]
+    assert main([*words, *followed, "--ip-adapter", str(ip_adapter), picture]) == 0
+    assert main([*words, "--control", str(control), str(tmp_path / "no.png")]) == 2
+    assert "no.png cannot be read" in capsys.readouterr().err

@@ -58,7 +58,7 @@ def theirs(
 
 @pytest.mark.parametrize(
     ("parametrization", "settings"),
-    [(Eps(), {}), (V(), {"modulation": "scale_shift", "head": 32}), (X0(), {"attention": (0, 1), "blocks": 2})],
+    [(Eps(), {}), (V(), {"modulation": "scale_shift", "head": 32}), (X0(), {"attention": (0, 1)})],
     ids=["eps", "v", "x_0"],
 )
 def test_diffusers_draws_the_same_picture(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import ornstein
 from ornstein.core.errors import UsageError
 from ornstein.data import Images
+from ornstein.data.series import Record, SeriesTable
 from ornstein.recipes import presets, registry
 
 ALL = [(recipe, name) for recipe, some in presets.PRESETS.items() for name in some]
@@ -29,6 +31,12 @@ def test_builds_with_the_published_number_of_parameters(recipe: str, name: str) 
 def test_trains_two_steps_at_a_lower_resolution(recipe: str, name: str, tmp_path: Path) -> None:
     preset = presets.preset(recipe, name)
     settings = {**preset.settings, **preset.reduced, "steps": 2}
+    if registry.card(recipe).area == "series":
+        values = np.random.default_rng(0).normal(size=(20, 2))
+        table = SeriesTable((Record(values, np.arange(20.0)),), ("a", "b"), calendar=False)
+        _, result = ornstein.train(recipe, data=table, out=tmp_path / "run", settings=settings)
+        assert result.step == 2 and math.isfinite(result.loss)
+        return
     data = torch.randint(0, 256, (8, settings["channels"], settings["size"], settings["size"]), dtype=torch.uint8)
     images = Images(data.numpy(), name="noise")
     _, result = ornstein.train(recipe, data=images, out=tmp_path / "run", settings=settings)

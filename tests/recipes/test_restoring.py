@@ -9,10 +9,14 @@ import torch
 
 import ornstein
 from ornstein.core.errors import DataError, UsageError
+from ornstein.core.rng import Stream
 from ornstein.measurements import JPEG, Fourier, Grey, Mask, Measurement, average_pooling, lines
+from ornstein.processes import VP
 from ornstein.recipes import house
 from ornstein.recipes.edit import sdedit
+from ornstein.recipes.restoration.gdmp import purified, rounds_of
 from ornstein.recipes.system import System
+from ornstein.testing import exact
 
 TINY: dict[str, Any] = {"size": 8, "channels": 1, "widths": (32,), "blocks": 1}
 
@@ -64,6 +68,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("sdedit", {"strength": 1.0}, "from noise nothing of the guide is left"),
     ("ddrm", {"eta": 1.5}, "eta and eta_b must lie in"),
     ("dps", {"zeta": 0.0}, "zeta must be positive"),
+    ("gdmp", {"level": 0.0}, "level, the time to which pictures are noised, lies in"),
+    ("gdmp", {"rounds": 0}, "rounds and purifying_steps >= 1"),
     ("pigdm", {"data_var": 0.0}, "data_var > 0"),
     ("pigdm", {"eta": -1.0}, "eta must lie in"),
     ("repaint", {"repeats": 0}, "at least 1, got 25, 10 and 0"),
@@ -120,3 +126,38 @@ def test_weights_are_as_trainable_after_a_restoration_as_before() -> None:
     ornstein.restore(system, Measurement(mask(torch.zeros(1, 1, 8, 8)), mask), method="pigdm", steps=1)
     assert [p.requires_grad for p in system.modules.parameters()] == before
     assert not first.requires_grad and any(before)
+
+
+def test_purification_is_pulled_to_the_attacked_picture() -> None:
+    """On N(0, 1/4) with the exact denoiser: without a pull a draw forgets much of its start, under a strong one little."""
+    process = VP()
+    prior = exact.gaussian(process, mean=0.0, var=0.25)
+    x = prior.sample(Stream(0), 4000)
+    kept = []
+    with torch.no_grad():
+        for pull in (0.0, 30.0):
+            made = rounds_of(prior.denoiser, x, 0.3, 2, 30, pull, Stream(1))
+            assert abs(float(made.mean())) < 0.03
+            kept.append(float(torch.corrcoef(torch.stack([x.flatten(), made.flatten()]))[0, 1]))
+        free = rounds_of(prior.denoiser, x, 0.3, 2, 30, 0.0, Stream(1))
+    assert abs(float(free.std()) - 0.5) < 0.03  # without a pull the law of the data stays
+    # Each round keeps alpha^2 var/(alpha^2 var + sigma^2) of the start.
+    alpha2 = float(process.alpha(torch.tensor(0.3, dtype=torch.float64))) ** 2
+    once = 0.25 * alpha2 / (0.25 * alpha2 + 1 - alpha2)
+    assert abs(kept[0] - once**2) < 0.05 and kept[1] > kept[0] + 0.2
+
+
+def test_purified_pictures() -> None:
+    x = torch.rand((2, 1, 8, 8), generator=torch.Generator().manual_seed(0)) * 2 - 1
+    system = built("gdmp", level=0.05, rounds=2, purifying_steps=2)
+    made = purified(system, x, seed=4)
+    assert made.tensor.shape == x.shape and made.seeds == [4, 5] and made.provenance["level"] == 0.05
+    torch.testing.assert_close(purified(system, x[1:], seed=5).tensor, made.tensor[1:], atol=1e-5, rtol=0)
+    other = house.build("edm", settings={"size": 8, "channels": 1, "widths": (32,), "blocks": 1})
+    level = torch.tensor(purified(other, x[:1]).provenance["level"], dtype=torch.float64)
+    want = built("gdmp").process.log_snr(torch.tensor(0.036, dtype=torch.float64))
+    torch.testing.assert_close(other.process.log_snr(level), want, atol=1e-3, rtol=0)
+    with pytest.raises(DataError, match="these reach 255: undo a classifier's own scale first"):
+        purified(system, x * 0 + 255)
+    with pytest.raises(DataError, match=r"purifies floats \(1, 8, 8\), got \(1, 9, 9\)"):
+        purified(system, torch.zeros(1, 1, 9, 9))

@@ -48,7 +48,7 @@ def fitting() -> list[str]:
             tiny().prepare(4, name, None, None)
         except CapabilityError:
             continue
-        if name not in ("adaptive_rk", "adaptive_sde", "dpm_adaptive", "restart"):
+        if name not in ("adaptive_rk", "adaptive_sde", "dpm_adaptive", "restart", "consistent_annealed", "paradigms"):
             found.append(name)
     return found
 
@@ -302,8 +302,19 @@ def test_one_that_breaks_does_not_break_its_neighbours() -> None:
             lost.result(20)
 
 
-def torn() -> System:
+def torn(flights: object = None) -> System:
     raise RuntimeError("cannot be loaded")
+
+
+def test_a_defect_fails_who_is_on_the_way_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = engine()
+    first = served.submit(Request("tiny", steps=3))
+    with monkeypatch.context() as patch, served:
+        patch.setattr("ornstein.serving.work.lanes", torn)
+        with pytest.raises(Defect, match="cannot be loaded"):
+            first.result(20)
+        patch.undo()
+        assert len(served.submit(Request("tiny", steps=3)).result(20)) == 1
 
 
 def test_models_come_and_go() -> None:
@@ -331,6 +342,26 @@ def test_models_come_and_go() -> None:
         pytest.raises(UsageError, match="raise the memory limit"),
     ):
         served.submit(Request("a")).result(20)
+
+
+def test_nothing_is_kept_of_what_is_done() -> None:
+    """Jobs that ended in every way are let go by an engine that goes on."""
+
+    def task(system: System, on_step: Callable[[Step], None]) -> Samples:
+        return system.sample(1, steps=2, on_step=on_step)
+
+    with engine(max_batch=4) as served:
+        kinds = [{}, {"task": task}, {"label": "fish"}, {"deadline": 0.001, "steps": 99}, {"n": 9, "preview_every": 1}]
+        jobs = [served.submit(Request("tiny", **{"steps": 3} | words)) for words in kinds]
+        jobs.append(served.submit(Request("tiny", steps=999)))
+        jobs[-1].cancel()
+        statuses = [list(job.events())[-1].kind for job in jobs]
+        assert statuses == ["done", "done", "failed", "expired", "done", "cancelled"]
+        served.submit(Request("tiny", steps=2)).result(20)  # the engine has looked at everything since
+        kept = [weakref.ref(job) for job in jobs]
+        del jobs
+        gc.collect()
+        assert [job() for job in kept] == [None] * len(kept)
 
 
 def test_unloaded_weights_are_freed_at_once() -> None:

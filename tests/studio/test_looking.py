@@ -69,7 +69,9 @@ def test_neighbours_among_training_images(studio: Studio) -> None:
     """The digits are 8 x 8 and grey; a model of those is asked for."""
     import ornstein
 
-    model = ornstein.build("edm", settings={"size": 8, "channels": 1, "widths": (8,), "attention": (), "classes": ()})
+    model = ornstein.build(
+        "edm", settings={"size": 8, "channels": 1, "widths": (8,), "blocks": 1, "attention": (), "classes": ()}
+    )
     studio._systems["digits-model"] = model
     studio._what["digits-model"] = "digits-model"
     html = explaining.nearest(studio, Asked("digits-model", n=2, steps=2, sampler="ddim"), "digits")

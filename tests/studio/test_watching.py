@@ -24,6 +24,45 @@ def test_a_plan_is_a_command(tmp_path: Path) -> None:
     assert Plan("edm", "digits", str(out)).words()[-1] == "--resume"
 
 
+def test_the_commands_are_those_of_the_command_line(tmp_path: Path) -> None:
+    from ornstein.cli import build_parser
+
+    words = Plan("edm", "digits", str(tmp_path), 1, 8, "lr=1e-3", 2).words()
+    args = build_parser(words[0]).parse_args(words[1:])
+    assert (args.recipe, args.minutes, args.size, args.set, args.seed) == ("edm", 1.0, 8, ["lr=1e-3"], 2)
+    words = Evaluation("m", "digits", 50, "train", "kid", 9).words(tmp_path / "r.html")
+    args = build_parser(words[0]).parse_args(words[1:])
+    assert (args.what, args.against, args.n, args.split, args.metrics, args.steps) == (
+        "m",
+        "digits",
+        50,
+        "train",
+        "kid",
+        9,
+    )
+    assert args.report == tmp_path / "r.html"
+
+
+@pytest.mark.slow
+def test_a_run_is_trained_and_stopped(tmp_path: Path) -> None:
+    """The real command: it begins, it is stopped, and what it had is there."""
+    import time
+
+    command = Command(tmp_path / "log.txt")
+    run = tmp_path / "run"
+    command.start(Plan("edm", "digits", str(run), 60, None, "widths=8 blocks=1 attention= batch=8").words())
+    try:
+        deadline = time.monotonic() + 300
+        while not (run / "config.json").is_file() and command.running and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(5)
+        command.stop()
+        assert command.wait(120) == 143, command.tail()
+    finally:
+        command.close()
+    assert look(run).findings and look(run).strips
+
+
 @pytest.mark.parametrize(
     ("plan", "says"),
     [

@@ -1,5 +1,6 @@
 """Measurements: what is known of an image that is sought, as operators with adjoints and singular values."""
 
+from ornstein.core.enlarge import enlarged as enlarged
 from ornstein.core.measurement import SVD as SVD
 from ornstein.core.measurement import Linear as Linear
 from ornstein.core.measurement import Measurement as Measurement

@@ -15,7 +15,21 @@ from ornstein.recipes.registry import Card
 
 FURNITURE = frozenset(
     f"ornstein.recipes.{name}"
-    for name in ("check", "house", "images.common", "presets", "registry", "samples", "system")
+    for name in (
+        "check",
+        "house",
+        "images.common",
+        "presets",
+        "registry",
+        "samples",
+        "system",
+        "series.common",
+        "series.data",
+        "series.fill",
+        "series.filled",
+        "series.plot",
+        "series.system",
+    )
 )
 """What all recipes share and what does not belong to one: left out, or every change would make every row old."""
 

@@ -43,6 +43,9 @@ _REDUCED_LDM: dict[str, Any] = {
     "widths": (32, 32, 64, 64), "critic_width": 8,
 }  # fmt: skip
 
+_TOLD: dict[str, Any] = {"channels": 3, "patch": 1, "decay": "constant", "clip": 0.0, "precision": "fp32", "flip": True}
+_REDUCED_TOLD: dict[str, Any] = {"size": 8, "batch": 2, "widths": (8, 16), "attention": (), "blocks": 1}
+
 PRESETS: dict[str, dict[str, Preset]] = {
     "ddpm": {
         "cifar10": Preset(
@@ -356,6 +359,42 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED_LDM | {"classes": ()},
         ),
     },
+    "sr3": {
+        "faces-16-128": Preset(
+            _TOLD
+            | {"size": 128, "scale": 8, "widths": (64, 128, 256, 512, 512), "blocks": 3, "dropout": 0.2, "batch": 256}
+            | {"attention": (3,), "steps": 1_000_000, "lr": 1e-4, "warmup": 10_000},
+            "Saharia et al. 2021, table A.1: 16 to 128 pixels; blocks of another family here",
+            reduced=_REDUCED_TOLD | {"scale": 4},
+        ),
+    },
+    "palette": {
+        "imagenet256-colorization": Preset(
+            _TOLD
+            | {"size": 256, "task": "colorization", "widths": (256, 256, 512, 512, 1024, 1024), "batch": 1024}
+            | {"attention": (3, 4, 5), "steps": 1_000_000, "lr": 1e-4, "sampling_steps": 1000},
+            "Saharia et al. 2021, section 3: the U-Net of ADM at 256 pixels; blocks of another family here",
+            reduced=_REDUCED_TOLD,
+        ),
+    },
+    "srdiff": {
+        "faces-20-160": Preset(
+            _TOLD
+            | {"size": 160, "scale": 8, "chain": 100, "widths": (64, 128, 128, 256), "batch": 64, "steps": 400_000}
+            | {"encoder_steps": 100_000, "lr": 2e-4, "feature_width": 64},
+            "Li et al. 2021, section 4: CelebA at 8x, an encoder of 8 blocks of 32 channels; blocks of another family here",
+            reduced=_REDUCED_TOLD | {"scale": 4, "encoder_blocks": 1},
+        ),
+    },
+    "cdm": {
+        "imagenet-32-64": Preset(
+            _TOLD
+            | {"size": 64, "scale": 2, "chain": 4000, "beta_1": 2.5e-5, "beta_T": 5e-3, "widths": (256, 512, 768, 1024)}
+            | {"blocks": 3, "batch": 2048, "steps": 800_000, "base_steps": 400_000, "lr": 1e-4, "dropout": 0.1},
+            "Ho et al. 2021, appendix B: 32 and 64 pixels, chains of 4000; a linear schedule and blocks of another family here",
+            reduced=_REDUCED_TOLD,
+        ),
+    },
     "shortcut": {
         "celeba256-latents": Preset(
             {"architecture": "dit_b", "size": 32, "channels": 4, "batch": 64, "steps": 400_000, "warmup": 5000}
@@ -364,6 +403,54 @@ PRESETS: dict[str, dict[str, Preset]] = {
             130e6,
             0.02,
             reduced={"size": 8, "channels": 3, "batch": 2},
+        ),
+    },
+    "csdi": {
+        "paper": Preset(
+            {
+                "width": 64,
+                "heads": 8,
+                "layers": 4,
+                "hidden": 64,
+                "window": 48,
+                "batch": 16,
+                "noise": "chain",
+                "anchored": False,
+            }
+            | {
+                "masks": ("random",),
+                "sampling_steps": 50,
+                "lr": 1e-3,
+                "warmup": 0,
+                "decay": "constant",
+                "precision": "fp32",
+            },
+            "Tashiro et al. 2021, appendix E (415 thousand parameters; its rate falls at 75 and 90 % of the epochs)",
+            reduced={"window": 8, "batch": 2},
+        ),
+    },
+    "sssd": {
+        "paper": Preset(
+            {
+                "width": 256,
+                "layers": 36,
+                "state": 64,
+                "noise": "chain",
+                "anchored": False,
+                "chain": 200,
+                "sampling_steps": 200,
+            }
+            | {"lr": 2e-4, "warmup": 0, "decay": "constant", "steps": 150_000, "precision": "fp32"},
+            "Lopez Alcaraz & Strodthoff 2022, table 9: SSSD^S4, with diagonal state spaces",
+            reduced={"window": 8, "batch": 2, "width": 16, "layers": 2, "state": 4},
+        ),
+    },
+    "timegrad": {
+        "paper": Preset(
+            {"hidden": 40, "recurrent_layers": 2, "channels": 8, "blocks": 8, "noise": "chain", "sampling_steps": 100}
+            | {"window": 48, "horizon": 24, "lr": 1e-3, "warmup": 0, "decay": "constant", "precision": "fp32"},
+            "Rasul et al. 2021, section 4.2: context and horizon of equal length, batches of 64",
+            reduced={"window": 8, "horizon": 3, "batch": 2, "chain": 4, "sampling_steps": 2},
         ),
     },
 }

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from ornstein.recipes.system import System
 
 
+TRAINED = "trained"
+"""The name of the method of systems that were trained to restore."""
+
+
 @final
 class InState(Operator):
     """An operator on data, as one on the codec's states: A(decode(state)), differentiated through both."""
@@ -76,7 +80,8 @@ def restore(
 
     Args:
         measurement: y ``[B, ...]`` of data in [-1, 1].
-        method: a row of :data:`ornstein.restoration.METHODS`, or "auto": the system's own, else what suits the measurement.
+        method: a row of :data:`ornstein.restoration.METHODS`, or "auto": the system's own, else what suits the measurement. A
+            system that was trained to restore draws from what it is told ("trained").
         options: of the method, such as ``{"repeats": 10}``.
         steps: of the grid; by default the system's, else the method's.
         strength: where on the way from data (0) to noise (1) to start; below 1 from ``guess``, noised to there. By default
@@ -91,6 +96,8 @@ def restore(
     """
     if n < 1 or batch < 1 or (steps is not None and steps < 1):
         raise UsageError(f"n, batch and steps must be at least 1, got {n}, {batch} and {steps}")
+    if system.told is not None and method in ("auto", TRAINED):
+        return _trained(system, measurement, n, options, steps, strength, seed, guidance, batch, label, on_step)
     own = system.restoring if method == "auto" else None
     if strength is None:
         strength = own.strength if own is not None else 1.0
@@ -143,6 +150,37 @@ def restore(
         "guidance": scale,
     }
     return Samples(torch.cat(done), seeds, cond, system.classes, system.provenance(about))
+
+
+def _trained(
+    system: System,
+    measurement: Measurement,
+    n: int,
+    options: Mapping[str, Any] | None,
+    steps: int | None,
+    strength: float | None,
+    seed: int,
+    guidance: float | None,
+    batch: int,
+    label: str | int | None,
+    on_step: Callable[[Step], None] | None,
+) -> Samples:
+    """Draws of a system that was trained on such measurements."""
+    told = system.told
+    assert told is not None
+    if options or strength not in (None, 1):
+        raise UsageError(
+            f"'{system.recipe}' was trained to restore: it starts from noise and has no options; name a method, such as ddrm"
+        )
+    given = told.of_measurement(measurement).float().repeat_interleave(n, 0)
+    conditions: dict[str, Any] = {told.name: given}
+    if system.classes:
+        conditions["label"] = -1 if label is None else label
+    made = system.sample(
+        len(given), steps=steps, seed=seed, guidance=guidance, batch=batch, on_step=on_step, **conditions
+    )
+    about = {"restoration": TRAINED, "operator": measurement.operator.name, "noise": measurement.noise}
+    return Samples(made.tensor, made.seeds, made.cond, made.classes, {**made.provenance, **about})
 
 
 @contextmanager

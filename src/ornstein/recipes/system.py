@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ornstein.codecs.base import Codec
 from ornstein.core.cond import Cond
-from ornstein.core.errors import UsageError, unknown
+from ornstein.core.errors import DataError, UsageError, unknown
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.denoisers.standard_normal import StandardNormal
@@ -20,6 +20,7 @@ from ornstein.denoisers.wrappers import Clip
 from ornstein.guidance.table import GUIDANCE, Setting, get_method
 from ornstein.likelihood.dequantise import Dequantisation
 from ornstein.likelihood.result import Likelihood
+from ornstein.objectives.told import Told
 from ornstein.recipes.captions import CONDITION, Book
 from ornstein.recipes.samples import Samples
 from ornstein.restoration.table import Restoring
@@ -57,6 +58,8 @@ class System:
     """bound of |E[x_0]| in sampling, for data of a known range"""
     restoring: Restoring | None = None
     """how pictures are restored; by default as suits the measurement"""
+    told: Told | None = None
+    """the picture that it is told, of a system that was trained to restore or to translate"""
     ema_half_life: float = 500_000
     captions: Book | None = None
     """the texts that the system was trained on, where it reads captions"""
@@ -104,6 +107,7 @@ class System:
     def conditions(self, seeds: Sequence[int], given: Mapping[str, Any]) -> dict[str, Tensor]:
         """Check the conditions given to :meth:`sample` against the declared ones and make tensors of them."""
         known = ({"label"} if self.classes else set()) | ({"prompt"} if self.captions is not None else set())
+        known |= {self.told.name} if self.told is not None else set()
         for name in given:
             if name not in known:
                 if not known:
@@ -112,6 +116,8 @@ class System:
         cond: dict[str, Tensor] = {}
         if self.captions is not None:
             cond[CONDITION] = self._captions(given.get("prompt"), len(seeds))
+        if self.told is not None:
+            cond[self.told.name] = self._picture(self.told, given.get(self.told.name), len(seeds))
         if not self.classes:
             return cond
         label = given.get("label")
@@ -136,13 +142,30 @@ class System:
         vectors = {text: self.captions.vector(text) for text in dict.fromkeys(many)}
         return torch.stack([vectors[text] for text in many])
 
+    @staticmethod
+    def _picture(told: Told, value: Tensor | None, n: int) -> Tensor:
+        """``[n, *shape]``, NaN where there is none; one picture serves all."""
+        if value is None:
+            return torch.full((n, *told.shape), torch.nan)
+        many = value.expand(n, *value.shape[-3:]) if value.ndim == 3 or len(value) == 1 else value
+        if tuple(many.shape) != (n, *told.shape) or not many.is_floating_point():
+            raise DataError(
+                f"{told.name} takes floats {told.shape}, one or one for each of {n} samples; got "
+                f"{tuple(value.shape)} {value.dtype}"
+            )
+        if not float(many.abs().max()) <= told.bound + 1e-6:
+            raise DataError(
+                f"{told.name} lies in [{-told.bound:g}, {told.bound:g}]; this one reaches {float(many.abs().max()):.3g}"
+            )
+        return many
+
     def _label(self, value: str | int) -> int:
         if isinstance(value, str) and value in self.classes:
             return self.classes.index(value)
         try:
             number = int(value)
         except ValueError:
-            raise UsageError(f"unknown label '{value}'; the known ones are {', '.join(self.classes)}") from None
+            raise UsageError(f"unknown label '{value}'; the known ones are {_few(self.classes)}") from None
         if not -1 <= number < len(self.classes):
             known = _few(self.classes)
             raise UsageError(f"label {number} is out of range: 0 .. {len(self.classes) - 1} ({known}), or -1 for none")
@@ -160,7 +183,7 @@ class System:
         if scale != 1 or not row.neutral_at_1:
             if self.one_shot:
                 raise UsageError(f"guidance={scale:g}: '{self.recipe}' has no denoiser to guide; leave guidance out")
-            if row.conditional and not self.classes and self.captions is None:
+            if row.conditional and not self.classes and self.captions is None and self.told is None:
                 alone = ", ".join(k for k, m in GUIDANCE.items() if not m.conditional)
                 raise UsageError(
                     f"guidance={scale:g} by '{name}' needs a conditional system; this one ('{self.recipe}') takes no "

@@ -8,6 +8,7 @@ from ornstein.restoration.dps import DPS as DPS
 from ornstein.restoration.mmps import MMPS as MMPS
 from ornstein.restoration.particles import Particles as Particles
 from ornstein.restoration.pigdm import PiGDM as PiGDM
+from ornstein.restoration.purify import Purify as Purify
 from ornstein.restoration.red_diff import REDDiff as REDDiff
 from ornstein.restoration.repaint import RePaint as RePaint
 from ornstein.restoration.table import METHODS as METHODS

@@ -96,15 +96,8 @@ class Book:
 
     def close(self, drain: bool = True, timeout: float | None = None) -> None:
         """Close the engine. What it does not finish in time stays in the store, for the next start."""
-        if not drain:
-            self._closing.set()
-        stop = threading.Timer(timeout, self._closing.set) if timeout is not None else None
-        if stop is not None:
-            stop.start()
-        self.engine.close(drain, timeout)
         self._closing.set()
-        if stop is not None:
-            stop.cancel()
+        self.engine.close(drain, timeout)
         if self._resuming is not None:
             self._resuming.join()
         self._writer.shutdown()
@@ -131,7 +124,7 @@ class Book:
                 self.store.finish(
                     job.id, Status.DONE, None, results(job.result(), job.request, job.request.client, self.hooks)
                 )
-            elif not self._closing.is_set():
+            elif not self.engine.stopping:  # those stay as they are, for the next start
                 self.store.finish(job.id, job.status, str(job.error))
         except Exception as error:  # a hook, the encoder, or the disk
             self.store.finish(job.id, Status.FAILED, str(error))

@@ -75,6 +75,8 @@ class Engine:
         self._jobs: set[Job] = set()
         self._ended: Counter[str] = Counter()
         self._closing = False
+        self.stopping = False
+        """whether what was taken is being cancelled because the engine closes"""
         self._thread: threading.Thread | None = None
         self._rate = Rate()
         self._models = Models(models, memory_limit, max_batch, device, self._wake)
@@ -197,6 +199,7 @@ class Engine:
             self._changed.notify_all()
 
     def _cancel_all(self) -> None:
+        self.stopping = True
         for job in list(self._jobs):
             job.cancel()
 

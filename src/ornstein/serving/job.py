@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from torch import Tensor
@@ -45,6 +45,8 @@ class Event:
     """decoded E[x_0] of some samples, ``[k, C, H, W]`` in [-1, 1] for images"""
     first: int = 0
     """which sample of the job the first row of ``preview`` is"""
+    progress: float = 0.0
+    """of the whole job, in [0, 1]"""
 
 
 class Job:
@@ -69,8 +71,7 @@ class Job:
         self._listeners: list[Callable[[Event], None]] = []
         self._status = Status.WAITING
         self._cancelled = False
-        self._at = (0, request.steps or 0)
-        self._progress = 0.0
+        self._at = Event("", 0, request.steps or 0)
         self._samples: Samples | None = None
         self._error: Exception | None = None
 
@@ -82,7 +83,7 @@ class Job:
     @property
     def progress(self) -> float:
         """How much of it is done, in [0, 1]."""
-        return self._progress
+        return self._at.progress
 
     @property
     def error(self) -> Exception | None:
@@ -106,7 +107,7 @@ class Job:
         A listener must be quick and not raise: hand the event on to a queue.
         """
         with self._lock:
-            listener(Event(str(self._status), *self._at))
+            listener(replace(self._at, kind=str(self._status)))
             if not self._status.final:
                 self._listeners.append(listener)
 
@@ -153,11 +154,11 @@ class Job:
             if self._status is not Status.WAITING:
                 return
             self._status = Status.RUNNING
-        self._tell(Event("running", *self._at))
+        self._tell(replace(self._at, kind="running"))
 
-    def stepped(self, event: Event, progress: float) -> None:
+    def stepped(self, event: Event) -> None:
         """A step was made."""
-        self._progress, self._at = progress, (event.step, event.steps)
+        self._at = replace(event, preview=None)
         self._tell(event)
 
     def finished(self, samples: Samples) -> None:
@@ -178,13 +179,13 @@ class Job:
             self.seconds = time.monotonic() - self.submitted
             self._samples, self._error, self._status = samples, error, status
             if samples is not None:
-                self._progress = 1.0
+                self._at = replace(self._at, progress=1.0)
             listeners, self._listeners = self._listeners, []
         if self._on_end is not None:
             self._on_end(self)
         self._ended.set()
         for listener in listeners:
-            listener(Event(str(status), *self._at))
+            listener(replace(self._at, kind=str(status)))
 
     def _tell(self, event: Event) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from typing import Literal
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ornstein.codecs.base import to_bytes
 from ornstein.core.errors import DataError
-from ornstein.data.decode import Unreadable, decode, is_grey, size_of
+from ornstein.data.decode import Unreadable, decode, is_grey
 from ornstein.data.resize import fit
 from ornstein.recipes.samples import Samples, exif, png_info, to_image
 from ornstein.serving.hooks import Hook, Served, after
@@ -21,6 +22,10 @@ from ornstein.serving.request import Request
 from ornstein.serving.store import Result
 
 Format = Literal["png", "jpeg", "webp"]
+
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+"""Of uploaded pictures. Others are not even tried: each decoder is one more to trust."""
 
 
 def is_picture(x: Tensor) -> bool:
@@ -70,19 +75,25 @@ def _array(x: Tensor) -> bytes:
     return out.getvalue()
 
 
-def size_within(content: bytes, pixels: int) -> tuple[int, int]:
-    """``(height, width)`` of an uploaded picture, from its head alone.
+def check(content: bytes, pixels: int) -> None:
+    """Refuse an upload by its head alone: nothing of the picture is decoded.
 
     Raises:
-        DataError: it is no picture, or larger than ``pixels``.
+        DataError: it is no PNG, JPEG or WebP, or larger than ``pixels``.
     """
+    if not content:
+        raise DataError("the picture is empty (0 bytes)")
     try:
-        height, width = size_of(content)
-    except Unreadable as e:
-        raise DataError(f"the picture: {e}") from e
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
+            with Image.open(io.BytesIO(content), formats=FORMATS) as file:
+                width, height = file.size
+    except Image.DecompressionBombError as e:
+        raise DataError(f"the picture is too large: {e}") from e
+    except Exception as e:  # what decoders raise on a damaged head is of any type
+        raise DataError(f"this is no picture in a format that is taken ({', '.join(FORMATS)}), or it is damaged") from e
     if height * width > pixels:
         raise DataError(f"the picture has {width} x {height} pixels; this server takes at most {pixels}")
-    return height, width
 
 
 def read(content: bytes, shape: tuple[int, ...], pixels: int) -> Tensor:
@@ -91,7 +102,7 @@ def read(content: bytes, shape: tuple[int, ...], pixels: int) -> Tensor:
     Raises:
         DataError: it is no picture, damaged, or larger than ``pixels``.
     """
-    size_within(content, pixels)
+    check(content, pixels)
     channels, height, width = shape
     try:
         upright = decode(content, max(height, width))
@@ -110,10 +121,10 @@ def read_mask(content: bytes, shape: tuple[int, ...], pixels: int) -> Tensor:
     Raises:
         DataError: it is no picture, larger than ``pixels``, or leaves nothing to change.
     """
-    size_within(content, pixels)
+    check(content, pixels)
     _, height, width = shape
     try:
-        with Image.open(io.BytesIO(content)) as file:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as file:
             clear = file.has_transparency_data
             grey = file.convert("RGBA").getchannel("A") if clear else file.convert("L")
             array = np.asarray(grey.resize((width, height), Image.Resampling.NEAREST))

@@ -130,10 +130,11 @@ class Store:
             rows = self._db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE ended IS NULL ORDER BY created, id").fetchall()
         return [_entry(row) for row in rows]
 
-    def results(self, id: str) -> int:
-        """How many files a job made."""
+    def about(self, id: str) -> list[dict[str, Any]]:
+        """How each file of a job was made, in order."""
         with self._lock:
-            return int(self._db.execute("SELECT COUNT(*) FROM results WHERE job = ?", (id,)).fetchone()[0])
+            rows = self._db.execute("SELECT about FROM results WHERE job = ? ORDER BY place", (id,)).fetchall()
+        return [json.loads(row[0]) for row in rows]
 
     def result(self, id: str, place: int) -> Result | None:
         """One of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -15,12 +16,14 @@ from ornstein.core import cond as conditions
 from ornstein.recipes.samples import Samples
 from ornstein.samplers.base import Step
 from ornstein.serving.batching import Flight, advance, lanes
-from ornstein.serving.errors import DeadlinePassed, JobCancelled
+from ornstein.serving.errors import DeadlinePassed, EngineClosed, JobCancelled
 from ornstein.serving.job import Event, Job
 from ornstein.serving.models import Models
 from ornstein.serving.plans import Model, Plan
 from ornstein.serving.queue import FairQueue
 from ornstein.serving.words import given, reads_text
+
+log = logging.getLogger("ornstein.serving")
 
 _GATHER = 0.002
 """seconds that tasks which run by themselves wait for one another"""
@@ -84,11 +87,18 @@ class Worker:
                         if self._closing and not (self.guests or self.parked or len(self.queue)):
                             return
                         self.changed.wait(self._until_deadline())
-                self._sweep()
-                self._admit()
-                self._tick()
+                try:
+                    self._sweep()
+                    self._admit()
+                    self._tick()
+                except Exception as error:  # a defect of ours: who is on the way is told, and the others are served
+                    log.exception("the engine failed in a step")
+                    for flight in self.flights:
+                        flight.job.failed(error)
         finally:
             self._lanes.shutdown()
+            for model in self.models.loaded.values():
+                model.meeting.abandon(EngineClosed("the engine has stopped"))
 
     def _anything_to_do(self) -> bool:
         asked = any(m.meeting.asked for m in self.models.loaded.values())
@@ -220,7 +230,7 @@ class Worker:
         job, course = flight.job, self._courses[flight.job]
         try:
             preview = flight.preview() if flight.index and flight.shows(flight.index) else None
-            job.stepped(Event("step", flight.index, flight.steps, preview, flight.first), course.progress)
+            job.stepped(Event("step", flight.index, flight.steps, preview, flight.first, course.progress))
             if not flight.landed:
                 return
             course.landed[flight.first] = flight.decoded()
@@ -248,7 +258,7 @@ class Worker:
             done, every = step.index + 1, job.request.preview_every
             shown = every > 0 and (done % every == 0 or done == step.total)
             preview = model.system.codec.preview(step.x).cpu() if shown else None
-            job.stepped(Event("step", done, step.total, preview), done / step.total)
+            job.stepped(Event("step", done, step.total, preview, 0, done / step.total))
 
         try:
             assert job.request.task is not None

@@ -17,8 +17,8 @@ from ornstein.studio.tabs.base import Page, told
 
 def build(studio: Studio) -> gr.Blocks:
     """The whole page, ready to be mounted."""
-    training = Command(studio.folder / "training.txt")
-    measuring = Command(studio.folder / "evaluation.txt")
+    training = Command(studio.folder / "training.txt", studio.program)
+    measuring = Command(studio.folder / "evaluation.txt", studio.program)
     studio.closers += [training.close, measuring.close]
     tabs: tuple[tuple[str, Callable[[Page], None]], ...] = (
         (generate.NAME, generate.build),

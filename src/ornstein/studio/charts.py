@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from ornstein.evaluation.plot import ticks
 from ornstein.studio.html import empty, escape
 
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 640, 56, 12, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 40
+WIDE, NARROW = 640, 400
+"""Widths: of a chart that has the page to itself, and of one beside another."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ def chart(
     bands: Sequence[Band] = (),
     dots: Sequence[Curve] = (),
     height: int = 230,
+    width: int = WIDE,
 ) -> str:
     """A chart with a legend where there is more than one name; ``at`` is a vertical line, ``dots`` are points without a line."""
     lines = [_drawn(c, i, log_y) for i, c in enumerate(curves)]
@@ -51,8 +54,8 @@ def chart(
     ys = [y for c in [*lines, *spots] for _, y in c.points] + [y for b in areas for p in b.points for y in p[1:]]
     if not xs:
         return empty(f"no {y_label} yet")
-    frame = _Frame(xs, ys, height)
-    out = [_grid(frame, height, log_y, x_label, y_label)]
+    frame = _Frame(xs, ys, width, height)
+    out = [_grid(frame, log_y, x_label, y_label)]
     for band in areas:
         there = [frame.place(x, high) for x, _, high in band.points]
         back = [frame.place(x, low) for x, low, _ in reversed(band.points)]
@@ -80,7 +83,7 @@ def chart(
     key = f"<div class='o-legend'>{legend}</div>" if len(names) > 1 else ""
     label = escape(f"{y_label} against {x_label}")
     return (
-        f"<figure class='o-chart'><svg viewBox='0 0 {WIDTH} {height}' role='img' aria-label='{label}'>{''.join(out)}</svg>"
+        f"<figure class='o-chart'><svg viewBox='0 0 {width} {height}' role='img' aria-label='{label}'>{''.join(out)}</svg>"
         f"{key}</figure>"
     )
 
@@ -95,31 +98,31 @@ def _drawn(curve: Curve, i: int, log_y: bool) -> Curve:
 class _Frame:
     """From numbers to places on the drawing."""
 
-    def __init__(self, xs: Sequence[float], ys: Sequence[float], height: int):
+    def __init__(self, xs: Sequence[float], ys: Sequence[float], width: int, height: int):
         self.x_0, self.x_1 = min(xs), max(xs)
         if self.x_1 - self.x_0 < 1e-12:
             self.x_0, self.x_1 = self.x_0 - 0.5, self.x_1 + 0.5
         low, high = min(ys), max(ys)
         pad = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
-        self.y_0, self.y_1, self.height = low - pad, high + pad, height
+        self.y_0, self.y_1, self.width, self.height = low - pad, high + pad, width, height
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Pixels from the left and from the top."""
-        px = LEFT + (x - self.x_0) / (self.x_1 - self.x_0) * (WIDTH - LEFT - RIGHT)
+        px = LEFT + (x - self.x_0) / (self.x_1 - self.x_0) * (self.width - LEFT - RIGHT)
         return px, TOP + (self.y_1 - y) / (self.y_1 - self.y_0) * (self.height - TOP - BOTTOM)
 
 
-def _grid(frame: _Frame, height: int, log_y: bool, x_label: str, y_label: str) -> str:
-    out = []
+def _grid(frame: _Frame, log_y: bool, x_label: str, y_label: str) -> str:
+    out, width, height = [], frame.width, frame.height
     for y in ticks(frame.y_0, frame.y_1):
         _, py = frame.place(frame.x_0, y)
-        out.append(f"<line class='o-rule' x1='{LEFT}' x2='{WIDTH - RIGHT}' y1='{py:.1f}' y2='{py:.1f}'/>")
+        out.append(f"<line class='o-rule' x1='{LEFT}' x2='{width - RIGHT}' y1='{py:.1f}' y2='{py:.1f}'/>")
         shown = f"{10**y:.2g}" if log_y else f"{y:.4g}"
         out.append(f"<text x='{LEFT - 7}' y='{py + 4:.1f}' text-anchor='end'>{shown}</text>")
-    for x in ticks(frame.x_0, frame.x_1):
+    for x in ticks(frame.x_0, frame.x_1)[:: 1 if width == WIDE else 2]:
         px, _ = frame.place(x, frame.y_0)
         out.append(f"<text x='{px:.1f}' y='{height - BOTTOM + 16}' text-anchor='middle'>{x:.4g}</text>")
-    middle = (LEFT + WIDTH - RIGHT) / 2
+    middle = (LEFT + width - RIGHT) / 2
     out.append(f"<text class='o-axis' x='{middle}' y='{height - 5}' text-anchor='middle'>{escape(x_label)}</text>")
     along = (TOP + height - BOTTOM) / 2
     out.append(

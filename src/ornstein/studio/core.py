@@ -48,11 +48,12 @@ class Studio:
         self._lock = threading.RLock()
         self._engine: Engine | None = None
         self._closed = False
+        self.program: tuple[str, ...] | None = None
+        """what runs the commands of training and evaluation; None is this interpreter's own ``ornstein``"""
         self.closers: list[Callable[[], None]] = []
         """what else is to be ended when the studio is"""
-        for what in models:
-            self._what[str(what)] = what
-        for what in [*bundled_models(), *runs()]:
+        offered: list[str | Path] = [*models, *bundled_models(), *runs()]
+        for what in offered:
             self._what.setdefault(str(what), what)
 
     @property

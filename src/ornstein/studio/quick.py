@@ -22,7 +22,7 @@ def without_stubs() -> Iterator[None]:
             raise OSError("no stubs are wanted")
         return real(what)
 
-    inspect.getfile = getfile
+    inspect.getfile = getfile  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ornstein.cli import adapting
 from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError
 
@@ -35,13 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weak", help="the weaker model of autoguidance: a bundled model, a run or a checkpoint")
     parser.add_argument("--negative", help="what to keep away from, for systems that read text")
-    parser.add_argument(
-        "--lora",
-        action="append",
-        default=[],
-        metavar="FILE[:WEIGHT]",
-        help="an adapter (LoRA, LoHa, LoKr, DoRA) and how strongly; repeatable",
-    )
+    adapting.add(parser)
     parser.add_argument(
         "--clip-skip", type=int, help="how many of the text encoder's last layers are left out (default 0)"
     )
@@ -159,6 +154,26 @@ def draw(args: argparse.Namespace, system: Any, given: dict[str, Any], ranks: An
     return samples, 1.0 if system.one_shot else rows / args.n
 
 
+def save_series(samples: Any, folder: Path) -> Path:
+    """Series ``[N, C, T]`` with their labels as ``series.npz``, which ``open_table`` reads."""
+    import json
+
+    import numpy as np
+
+    if folder.suffix.lower() == ".png":
+        raise UsageError(f"series are no picture; give a folder in place of {folder}")
+    arrays = {
+        "x": samples.tensor.numpy(),
+        "kind": np.array("series"),
+        "about": np.array(json.dumps(samples.provenance)),
+    }
+    if samples.classes:
+        arrays |= {"labels": samples.cond["label"].numpy(), "classes": np.array(samples.classes)}
+    path = folder / "series.npz"
+    np.savez_compressed(path, **arrays)
+    return path
+
+
 def run(args: argparse.Namespace) -> int:
     """Sample and write the files."""
     check(args)
@@ -172,10 +187,7 @@ def run(args: argparse.Namespace) -> int:
         if not 0 <= args.guidance_rescale <= 1:
             raise UsageError(f"--guidance-rescale lies in 0 .. 1, got {args.guidance_rescale:g}")
         system.guidance_rescale = args.guidance_rescale
-    if args.lora:
-        from ornstein.interop.adapters.lora import parse, with_lora
-
-        system = with_lora(system, *map(parse, args.lora))
+    system, followed = adapting.adapted(system, args)
     sealing = sealer(args.mark, system.data_shape)
     alone = args.out.suffix.lower() == ".png"
     require_folder(args.out.parent if alone else args.out)
@@ -183,11 +195,13 @@ def run(args: argparse.Namespace) -> int:
     given = {k: getattr(args, k) for k in ("label", "prompt", "negative", "clip_skip", "long_prompts")}
     with processes():
         ranks = Ranks.here()
-        samples, evaluations = draw(args, system, {k: v for k, v in given.items() if v is not None}, ranks)
+        samples, evaluations = draw(args, system, {k: v for k, v in given.items() if v is not None} | followed, ranks)
     if not ranks.main:  # one of those that torchrun started writes and prints
         return 0
     seconds = time.monotonic() - begin
-    if alone:
+    if samples.tensor.ndim == 3:
+        paths = [save_series(samples, args.out)]
+    elif alone:
         paths = [samples.save_grid(args.out, zoom=2)]
     else:
         paths = [*samples.save(args.out), samples.save_grid(args.out / "grid.png", zoom=2)]

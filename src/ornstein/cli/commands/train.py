@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from ornstein.cli import tuning
 from ornstein.cli.output import Progress, duration, emit, require_folder, say, write_log
 from ornstein.core.errors import CapabilityError, UsageError
 
@@ -18,6 +19,7 @@ EXAMPLES = """examples:
   ornstein train ddpm --data photos/ --minutes 10 --out runs/mine --resume
   ornstein train edm --data digits --set lr=1e-3 --set widths=64,128 --steps 500
   ornstein train edm --data sketches/ --size 28 --from fashion-mnist --lora 8 --steps 500
+  ornstein train lora --from stable-diffusion-v1-5/ --data photos/ --prompt "a photo of sks dog" --lora 8
   ornstein train edm --data digits --kimg 100 --snapshots 200 --accumulate 2
   ornstein train csdi --data air.csv --time time --columns pm2.5,temp --minutes 10 --out runs/air
   ornstein train csdi --data air.csv --task forecast --horizon 24 --minutes 10 --out runs/ahead
@@ -29,7 +31,7 @@ FLAGS = ("strict", "recompute", "compile", "sharded")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Recipe, data, settings, budget, run folder."""
-    parser.add_argument("recipe", help="see ornstein list")
+    parser.add_argument("recipe", help="see ornstein list; or lora, dreambooth, textual-inversion, controlnet")
     parser.add_argument(
         "--data",
         required=True,
@@ -83,6 +85,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=0, help="threads that prepare batches ahead (default 0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
+    tuning.add(parser)
     parser.add_argument(
         "--strict", action="store_true", help="refuse a folder with unreadable files instead of skipping them"
     )
@@ -139,6 +142,9 @@ def settings(pairs: list[str]) -> dict[str, str]:
 
 def run(args: argparse.Namespace) -> int:
     """Train, showing loss, speed and the time that remains."""
+    if args.recipe in tuning.METHODS:
+        return tuning.run(args)
+    tuning.misplaced(args)
     if args.steps is not None and args.steps < 1:
         raise UsageError(f"--steps must be at least 1, got {args.steps}")
     for name in ("minutes", "kimg"):
@@ -217,7 +223,7 @@ def run(args: argparse.Namespace) -> int:
     if stopped:
         say(f"stopped ({result.reason}) and saved; go on with:\n  {about['resume']}")
     further = f"ornstein sample {shlex.quote(str(out))} -n 64"
-    if not of_images:
+    if not of_images and hasattr(system.config, "horizon"):
         further = f"ornstein edit {shlex.quote(str(out))} --task {args.task or 'impute'} --input FILE.csv -o filled.csv"
     if system.unfinished:
         say(f"warning: {system.unfinished}")

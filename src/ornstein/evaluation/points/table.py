@@ -20,9 +20,19 @@ _DISTANCES: dict[str, tuple[Distance, str]] = {
 }  # fmt: skip
 
 
+def _thin(clouds: Clouds, s: PointSettings) -> tuple[Tensor, ...]:
+    """The points that distances are of: all, or some, in clouds of one size the same ones."""
+    if not s.points:
+        return clouds.clouds
+    rng = torch.Generator()
+    order = {n: torch.randperm(n, generator=rng.manual_seed(s.seed)) for n in {len(c) for c in clouds.clouds}}
+    return tuple(c[order[len(c)][: s.points]] for c in clouds.clouds)
+
+
 def _paired(name: str, distance: Distance, x: Given[Clouds]) -> dict[str, float]:
     def each(a: Clouds, b: Clouds) -> Tensor:
-        return torch.tensor([distance(p, q) for p, q in zip(a.clouds, b.clouds, strict=True)], dtype=torch.float64)
+        pairs = zip(_thin(a, x.settings), _thin(b, x.settings), strict=True)
+        return torch.tensor([distance(p, q) for p, q in pairs], dtype=torch.float64)
 
     return {name: float(x.pair_column(name, each).mean())}
 
@@ -30,7 +40,8 @@ def _paired(name: str, distance: Distance, x: Given[Clouds]) -> dict[str, float]
 def _cross(short: str, x: Given[Clouds]) -> Tensor:
     """Distances of the samples that are meant to the whole reference."""
     distance = _DISTANCES[short][0]
-    return x.column(f"cross {short}", lambda a: matrix(a.clouds, x.reference.clouds, distance))
+    theirs = _thin(x.reference, x.settings)
+    return x.column(f"cross {short}", lambda a: matrix(_thin(a, x.settings), theirs, distance))
 
 
 def _sets(short: str, x: Given[Clouds]) -> dict[str, float]:
@@ -44,9 +55,10 @@ def _one_nearest(short: str, x: Given[Clouds]) -> dict[str, float]:
     n = min(len(x.every_sample), len(x.reference))
     if x.index is None and len(x.every_sample) != len(x.reference):
         x.warn(f"nna_{short} compares sets of one size: the first {n} of both")
-    cross = x.once(f"cross {short}", lambda: matrix(x.every_sample.clouds, x.reference.clouds, distance))[:n, :n]
-    own = x.once(f"own {short}", lambda: matrix(x.every_sample.clouds[:n], None, distance))
-    other = x.once(f"other {short}", lambda: matrix(x.reference.clouds[:n], None, distance))
+    a, b = _thin(x.every_sample, x.settings), _thin(x.reference, x.settings)
+    cross = x.once(f"cross {short}", lambda: matrix(a, b, distance))[:n, :n]
+    own = x.once(f"own {short}", lambda: matrix(a[:n], None, distance))
+    other = x.once(f"other {short}", lambda: matrix(b[:n], None, distance))
     index = torch.arange(n) if x.index is None else x.index[x.index < n]
     rows = index[:, None]
     return {f"nna_{short}": one_nearest(own[rows, index], cross[rows, index], other[rows, index])}
@@ -63,21 +75,22 @@ def _jsd(x: Given[Clouds]) -> dict[str, float]:
 def _rows() -> tuple[Measure[Clouds], ...]:
     rows = [
         Measure("chamfer", "Chamfer distance to the paired cloud, of squares", {"chamfer": "lower"},
-                partial(_paired, "chamfer", chamfer), _PAIRS),
+                partial(_paired, "chamfer", chamfer), _PAIRS, uses=("points",)),
         Measure("emd", "earth mover's distance to the paired cloud, by exact assignment", {"emd": "lower"},
-                partial(_paired, "emd", earth_mover), _PAIRS),
+                partial(_paired, "emd", earth_mover), _PAIRS, uses=("points",)),
     ]  # fmt: skip
     for short, (_, name) in _DISTANCES.items():
         rows.append(
             Measure(
                 f"sets_{short}", f"{name}: mean to the nearest sample, share of the reference that is nearest to a sample",
                 {f"mmd_{short}": "lower", f"cov_{short}": "higher"}, partial(_sets, short),
+                uses=("points",),
             )
         )  # fmt: skip
         rows.append(
             Measure(
                 f"nna_{short}", f"accuracy of the nearest neighbour by {name} at telling samples from data; 1/2: it cannot",
-                {f"nna_{short}": "lower"}, partial(_one_nearest, short), least=2,
+                {f"nna_{short}": "lower"}, partial(_one_nearest, short), uses=("points",), least=2,
             )
         )  # fmt: skip
     jsd = Measure(

@@ -66,6 +66,10 @@ class Prompts(nn.Module):
 
     @torch.no_grad()
     def read(self, prompts: Sequence[str], skip: int = 0, long: Long = "cut") -> Read:
+        """Both, as :meth:`look` finds them, without gradients."""
+        return self.look(prompts, skip, long)
+
+    def look(self, prompts: Sequence[str], skip: int = 0, long: Long = "cut") -> Read:
         """Both; ``skip`` leaves out so many of the last layers ("clip skip").
 
         ``long``: what exceeds the encoder's length is ``cut``, with a warning, or read in chunks whose sequences are joined.

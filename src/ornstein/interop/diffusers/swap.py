@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
 
 from ornstein.core.errors import CheckpointError
+from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.interop.diffusers.config import DEFAULTS
 from ornstein.interop.diffusers.schedulers import Scheduler, scheduler
+
+if TYPE_CHECKING:
+    from ornstein.interop.diffusers.system import Pipeline
 
 NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "ddim": ("DDIMScheduler", {}),
@@ -77,6 +84,11 @@ class Schedulers:
         """The folder's own."""
         return self._read(self.entries)
 
+    @property
+    def flows(self) -> bool:
+        """Whether the file is one of flow matching."""
+        return self.entries.get("_class_name") == "FlowMatchEulerDiscreteScheduler"
+
     def named(self, name: str) -> Scheduler | None:
         """The scheduler of a sampler's name, or None where diffusers has no class for it."""
         key = re.sub(r"[\s_-]+", " ", name.strip().lower())
@@ -84,7 +96,7 @@ class Schedulers:
         if key.endswith(" karras"):
             key, extra = key.removesuffix(" karras"), {"use_karras_sigmas": True}
         classes = {kind.lower(): (kind, dict[str, Any]()) for kind in DEFAULTS}
-        flow = self.entries.get("_class_name") == "FlowMatchEulerDiscreteScheduler"
+        flow = self.flows
         found = (_FLOW if flow else NAMED | classes).get(key)
         if found is None:
             return None
@@ -103,3 +115,18 @@ class Schedulers:
         eta = self.eta if kind == "DDIMScheduler" or entries is self.entries else 0.0
         mu = self.shift_mu if entries.get("use_dynamic_shifting") else None
         return scheduler(entries, eta=eta, shift_mu=mu, even=self.even and kind == "FlowMatchEulerDiscreteScheduler")
+
+
+def on_ddim(system: Pipeline, steps: int) -> tuple[Pipeline, Tensor]:
+    """The system with its network on DDIM's times, and those times; on flow matching its own, where DDIM is Euler's method."""
+    assert system.schedulers is not None and isinstance(system.denoiser, Preconditioned)
+    found = system.schedulers.own() if system.schedulers.flows else system.schedulers.named("ddim")
+    assert found is not None
+    plan = found.plan(steps)
+    grid = plan.grid
+    if found.options.get("set_alpha_to_one") is False:  # the last step ends at the table's first entry
+        end = 1 / found.options["num_train_timesteps"]
+        grid = torch.cat([grid[:-1][grid[:-1] > end + 1e-9], torch.tensor([end], dtype=torch.float64)])
+    told = plan.parametrization or found.parametrization
+    denoiser = Preconditioned(system.denoiser.network, found.process, told)
+    return replace(system, scheduler=found, denoiser=denoiser), grid

@@ -26,8 +26,8 @@ class Panel:
     A = 0.85 x a rotation that couples neighbours; the covariance of ``length`` steps is exact.
     """
 
-    columns: int = 4
-    length: int = 16
+    columns: int = 3
+    length: int = 12
     decay: float = 0.85
 
     @cached_property

@@ -45,6 +45,10 @@ def impute(
     both sides. Draws are joint within a window.
     """
     c = system.config
+    if not hasattr(c, "task"):
+        raise CapabilityError(
+            f"'{system.recipe}' was not trained to fill gaps: it draws series from nothing. csdi and sssd are"
+        )
     table = read(c, data)
     margin = c.window // 8
     where: list[tuple[Place, int, int]] = []

@@ -67,10 +67,10 @@ def create_app(
     for part in (openai, edits, samples, sdapi, health):
         app.include_router(part.router)
     errors.install(app)
-    if origins:
+    app.add_middleware(Guard, keys=keys, limits=limits, metrics=metrics)
+    if origins:  # outermost: browsers ask whether they may before they show a key
         app.add_middleware(
             CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type", "idempotency-key"],
         )  # fmt: skip
-    app.add_middleware(Guard, keys=keys, limits=limits, metrics=metrics)
     return app

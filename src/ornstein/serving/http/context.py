@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -12,6 +12,7 @@ from typing import TypeVar
 from anyio import to_thread
 from fastapi import Request as Asked
 
+from ornstein.core.errors import UsageError
 from ornstein.recipes.samples import Samples
 from ornstein.serving import hooks as hooks_
 from ornstein.serving.book import Book
@@ -26,8 +27,6 @@ from ornstein.serving.settings import Limits
 from ornstein.serving.store import Result
 
 T = TypeVar("T")
-_LOOK = 0.25
-"""seconds between two looks at whether a client is still there"""
 
 
 @dataclass
@@ -54,6 +53,10 @@ class Context:
         about = self.engine.describe(request.model)
         pixels = math.prod(about.shape[1:]) if about is not None and len(about.shape) == 3 else None
         limits.check(request, pixels)
+        if request.steps is None and request.task is None and about is not None and about.steps > limits.steps:
+            raise UsageError(
+                f"'{request.model}' takes {about.steps} steps by itself, above this server's limit of {limits.steps}: give steps"
+            )
         deadline = min(request.deadline or limits.seconds, limits.seconds)
         request = replace(
             request, client=client.name, priority=client.priority + min(request.priority, 0), deadline=deadline
@@ -71,19 +74,16 @@ class Context:
         Raises:
             OrnsteinError: why there is none.
         """
-        ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        stop = job.listen(lambda event: loop.call_soon_threadsafe(ended.set) if job.status.final else None)
+        ended = asyncio.create_task(_end(job))
+        gone = asyncio.create_task(_gone(asked))
         try:
-            while not job.status.final:
-                try:
-                    await asyncio.wait_for(ended.wait(), _LOOK)
-                except TimeoutError:
-                    if await asked.is_disconnected():
-                        raise JobCancelled("the client went away") from None
+            await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not job.status.final:
+                raise JobCancelled("the client went away")
             return job.result(0)
         finally:
-            stop()
+            for task in (ended, gone):
+                task.cancel()
             job.cancel()  # nothing, where it is done
 
     async def files(self, samples: Samples, request: Request, format: Format = "png") -> list[Result]:
@@ -99,11 +99,36 @@ class Context:
         return await threaded(previews, event.preview, request, request.client, self.hooks, format)
 
 
+async def _end(job: Job) -> None:
+    """Until the job has ended; nothing is done at its steps."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def tell(event: Event) -> None:
+        if job.status.final:
+            loop.call_soon_threadsafe(ended.set)
+
+    stop = job.listen(tell)
+    try:
+        await ended.wait()
+    finally:
+        stop()
+
+
+async def _gone(asked: Asked) -> None:
+    """Until the client has closed the connection; its request has been read."""
+    while (await asked.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def follow(job: Job) -> AsyncIterator[Event]:
     """A job's events, to the last. Whoever stops listening early decides what becomes of the job."""
     loop = asyncio.get_running_loop()
     box: asyncio.Queue[Event] = asyncio.Queue()
-    stop = job.listen(lambda event: loop.call_soon_threadsafe(box.put_nowait, event))
+
+    def tell(event: Event) -> None:
+        loop.call_soon_threadsafe(box.put_nowait, event)
+
+    stop = job.listen(tell)
     try:
         while True:
             event = await box.get()
@@ -131,8 +156,3 @@ def client(asked: Asked) -> Client:
     found = asked.scope.get("ornstein.client", ANYONE)
     assert isinstance(found, Client)
     return found
-
-
-def names(asked: Asked) -> Sequence[str]:
-    """The models that are served."""
-    return context(asked).engine.models

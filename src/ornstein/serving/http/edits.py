@@ -22,7 +22,7 @@ from ornstein.serving.http.context import context, threaded
 from ornstein.serving.http.errors import RESPONSES
 from ornstein.serving.http.openai import ResponseFormat, answered, known, same_size, seed_of, worded
 from ornstein.serving.http.words import Text
-from ornstein.serving.pictures import Format, read, read_mask, size_within
+from ornstein.serving.pictures import Format, check, read, read_mask
 from ornstein.serving.request import Request, Task
 from ornstein.serving.words import given as conditions
 
@@ -64,7 +64,7 @@ async def edits(
     clear = None if mask is None else await mask.read()
     for part in (content, clear):  # the heads alone, before anything is put in line
         if part is not None:
-            await threaded(size_within, part, pixels)
+            await threaded(check, part, pixels)
     wording = Request(known(here, model), prompt=worded(here, prompt) or None, label=label)
     request = Request(
         wording.model,

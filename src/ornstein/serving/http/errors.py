@@ -104,7 +104,11 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        message = f"{place}: {first['msg']}" if place else str(first["msg"])
+        if first["type"] == "json_invalid":
+            place, told = "", f"the body is no JSON: {first['ctx']['error']} at character {first['loc'][-1]}"
+        else:
+            told = str(first["msg"])
+        message = f"{place}: {told}" if place else told
         return JSONResponse(body(400, _written(message), "invalid_value", _written(place) or None), 400)
 
     @app.exception_handler(HTTPException)

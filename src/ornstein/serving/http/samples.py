@@ -171,13 +171,13 @@ async def _events(asked: Asked, here: Context, id: str) -> AsyncIterator[bytes]:
                 "status": str(live.job.status),
                 "step": event.step,
                 "steps": event.steps,
-                "progress": live.job.progress,
+                "progress": event.progress,
             }
             pictures = [base64.b64encode(content).decode() for content in shown]
             yield sse.event(event.kind, {**told, **({"first": event.first, "previews": pictures} if pictures else {})})
         await asyncio.wrap_future(live.written)
-    told = await _told(asked, here, id)
-    yield sse.event(told["status"], told)
+    end = await _told(asked, here, id)
+    yield sse.event(end["status"], end)
 
 
 async def _owned(asked: Asked, here: Context, id: str) -> Entry | None:
@@ -194,8 +194,7 @@ async def _told(asked: Asked, here: Context, id: str) -> dict[str, Any]:
     entry: Entry | None = await threaded(here.book.store.get, id)
     assert entry is not None
     live = here.book.live(id)
-    count = await threaded(here.book.store.results, id)
-    about = [(await threaded(here.book.store.result, id, i)).about for i in range(count)]
+    about = await threaded(here.book.store.about, id)
     status = entry.status if live is None or entry.status.final or live.job.status.final else live.job.status
     return {
         "id": id,
@@ -205,6 +204,6 @@ async def _told(asked: Asked, here: Context, id: str) -> dict[str, Any]:
         "created": entry.created,
         "ended": entry.ended,
         "request": {k: v for k, v in entry.request.items() if k not in _ADDED},
-        "results": [str(asked.url_for("result", id=id, place=i)) for i in range(count)],
+        "results": [str(asked.url_for("result", id=id, place=i)) for i in range(len(about))],
         "about": about,
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -54,5 +57,20 @@ def serve(app: FastAPI, sock: socket.socket, *, drain: float, ready: Callable[[]
         timeout_graceful_shutdown=max(1, round(drain)),
         h11_max_incomplete_event_size=64 * 1024,
     )
-    _Server(config, ready).run([sock])
+    with _signals_end_quietly():
+        _Server(config, ready).run([sock])
     return time.monotonic() - begin
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """uvicorn raises the signal that ended it once more when all is done; here the command goes on and says what was served."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {s: signal.signal(s, lambda number, frame: None) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -90,22 +90,22 @@ _CHANGES = ("strokes", "interpolate", "translate")
 
 def _changed(asked: Edit, given: Tensor, shape: tuple[int, int, int]) -> tuple[Make, Tensor]:
     """The tasks that begin from the picture itself."""
-    steps = {} if not asked.steps else {"steps": int(asked.steps)}
+    how: dict[str, Any] = {} if not asked.steps else {"steps": int(asked.steps)}
     label = label_of(asked.label)
     if asked.task == "strokes":
-        how = {"strength": float(asked.strength), "n": int(asked.n), "label": label, **steps}
+        how |= {"strength": float(asked.strength), "n": int(asked.n), "label": label}
         return lambda system, common: sdedit(system, given, **how, **common), given[0]
     if asked.task == "translate":
-        if label is None:
+        if label is None or label == -1:
             raise UsageError("choose the label that the picture is to have")
         source = label_of(asked.from_label)
         begin = -1 if source is None else source
-        return lambda system, common: translate(system, given, begin, label, **steps, **common), given[0]
+        return lambda system, common: translate(system, given, begin, label, **how, **common), given[0]
     if asked.other is None:
         raise UsageError("give the second picture, the one to end with")
     ends = torch.cat([given, tensor_of(asked.other, *shape)[None]])
-    n = max(int(asked.n), 2)
-    return lambda system, common: interpolate(system, ends, n=n, label=label, **steps, **common), given[0]
+    how |= {"n": max(int(asked.n), 2), "label": label}
+    return lambda system, common: interpolate(system, ends, **how, **common), given[0]
 
 
 def _restored(asked: Edit, given: Tensor, shape: tuple[int, int, int]) -> tuple[Make, Tensor]:

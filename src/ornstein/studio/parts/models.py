@@ -10,7 +10,7 @@ from ornstein.samplers.grids import GRIDS
 from ornstein.samplers.table import SAMPLERS
 from ornstein.studio.views.table import view_of
 
-OWN = "the model's own"
+OWN = "default"
 """Stands for a sampler or grid that is left to the model."""
 IN_TURN = "all, in turn"
 """Stands for labels that cycle through the classes."""

@@ -18,10 +18,13 @@ _BAR = re.compile(r"[\r\x1b][^\n]*?(?=[\r\n]|$)")
 
 
 class Command:
-    """One ``ornstein`` command at a time, its output in a file. Stopping lets it save what it has."""
+    """One ``ornstein`` command at a time, its output in a file. Stopping lets it save what it has.
 
-    def __init__(self, log: Path):
-        self.log = log
+    ``program``: what is run with the words of a command, by default the ``ornstein`` of this interpreter.
+    """
+
+    def __init__(self, log: Path, program: Sequence[str] | None = None):
+        self.log, self.program = log, list(program or (sys.executable, "-m", "ornstein"))
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._begun = 0.0
@@ -53,7 +56,7 @@ class Command:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("wb") as out:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "ornstein", *words],
+                    [*self.program, *words],
                     stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=dict(os.environ),
                 )  # fmt: skip
             self._begun = time.monotonic()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from ornstein.core.errors import DataError, OrnsteinError
+from ornstein.provenance.settings import read_settings
 from ornstein.samplers.grids import GRIDS
 from ornstein.samplers.table import get
 from ornstein.studio.core import Studio
@@ -18,26 +16,17 @@ from ornstein.studio.parts.models import NO_LABEL, OWN
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """The settings in a picture's file.
+    """The settings in a picture's file, ours or the line that many tools write.
 
     Raises:
         DataError: it is no picture, or carries none.
     """
-    path = Path(path)
-    try:
-        with Image.open(path) as file:
-            text = file.info.get("ornstein")
-    except (OSError, ValueError) as e:
-        raise DataError(f"{path.name} is not a picture that is read here: {e}") from e
-    if not isinstance(text, str):
-        raise DataError(f"{path.name} carries no settings: only pictures that were made here do, as PNG files")
-    try:
-        values = json.loads(text)
-    except ValueError as e:
-        raise DataError(f"the settings in {path.name} are damaged: {e}") from e
-    if not isinstance(values, dict):
-        raise DataError(f"the settings in {path.name} are damaged: they are no table of names")
-    return values
+    found = read_settings(path)
+    if found is None:
+        raise DataError(
+            f"{Path(path).name} carries no settings: pictures that were made here do, until a tool strips them"
+        )
+    return found.values
 
 
 def restored(studio: Studio, values: dict[str, Any], now: Asked) -> tuple[Asked, list[str]]:

@@ -12,7 +12,7 @@ from typing import Any
 from ornstein.core.errors import UsageError
 from ornstein.core.finding import Finding
 from ornstein.recipes import registry
-from ornstein.studio.charts import Curve, chart
+from ornstein.studio.charts import NARROW, Curve, chart
 from ornstein.studio.html import empty, escape, notice, table
 from ornstein.training import doctor
 from ornstein.training.meters import BINS
@@ -90,7 +90,11 @@ def look(run: Path, examine: bool = True) -> State:
 def loss_curve(state: State) -> str:
     """Loss against steps."""
     points = _thin([(float(r["step"]), float(r["loss"])) for r in state.records if "loss" in r and "step" in r])
-    return chart([Curve("", points)], x_label="step", y_label="loss") if points else empty("the loss will stand here")
+    return (
+        chart([Curve("", points)], x_label="step", y_label="loss", width=NARROW)
+        if points
+        else empty("the loss will stand here")
+    )
 
 
 def level_curve(state: State) -> str:
@@ -103,7 +107,7 @@ def level_curve(state: State) -> str:
         Curve(name, [((b + 0.5) / BINS, r[f"loss/level_{b}"]) for b in range(BINS) if f"loss/level_{b}" in r])
         for name, r in names.items()
     ]
-    return chart(curves, x_label="noise level (0 data, 1 noise)", y_label="loss")
+    return chart(curves, x_label="noise level (0 data, 1 noise)", y_label="loss", width=NARROW)
 
 
 def doctor_word(findings: Sequence[Finding]) -> str:

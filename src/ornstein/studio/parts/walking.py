@@ -15,7 +15,7 @@ from ornstein.core.shapes import expand
 from ornstein.explain import Curvature, Walk, attended_from, attention, curvature, heat, overlay, walk
 from ornstein.explain.influence import branches
 from ornstein.recipes.system import System
-from ornstein.studio.charts import Curve, chart
+from ornstein.studio.charts import NARROW, Curve, chart
 from ornstein.studio.core import Studio
 from ornstein.studio.html import facts, picture, sheet
 from ornstein.studio.parts.generating import Asked
@@ -76,7 +76,7 @@ def frame(way: Way, i: int) -> str:
     return sheet(
         [way.states[i], way.means[i]],
         [f"x_t at t = {t:.3f}, scaled to be seen", "E[x_0 | x_t]: what the model takes it for"],
-        size=196,
+        size=166,
     )
 
 
@@ -90,13 +90,14 @@ def curves(way: Way, i: int) -> str:
         log_y=True,
         at=i,
         height=190,
+        width=NARROW,
     )
     if way.bend is None:
         return score
     turns = way.bend.turn[:, 0].rad2deg().tolist()
     bent = chart(
         [Curve("", [(j + 1.0, v) for j, v in enumerate(turns)])],
-        x_label="step", y_label="turn in degrees", at=i, height=190,
+        x_label="step", y_label="turn in degrees", at=i, height=190, width=NARROW,
     )  # fmt: skip
     told = facts({
         "way": f"{float(way.bend.length[0]):.1f} long, {float(way.bend.detour[0]):.3f} times the straight one",

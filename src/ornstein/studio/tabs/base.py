@@ -56,9 +56,13 @@ def told(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Fields:
-    """The fields of a request, those that a tab wants; they follow the model."""
+    """The fields of a request, those that a tab wants; they follow the model.
 
-    def __init__(self, page: Page, names: Sequence[str], n: int = 8):
+    ``method``: what is asked for is a method of its own that has its steps, so that 0 stands for them, and no guidance.
+    """
+
+    def __init__(self, page: Page, names: Sequence[str], n: int = 8, method: bool = False):
+        self.method = method
         self.names = [name for name in _ORDER if name in names]
         self.parts: dict[str, Any] = {}
         made = {
@@ -67,9 +71,11 @@ class Fields:
             "negative": lambda: gr.Textbox(label="Negative prompt", lines=1, visible=False),
             "sampler": lambda: gr.Dropdown([OWN], value=OWN, label="Sampler"),
             "grid": lambda: gr.Dropdown([OWN], value=OWN, label="Grid of times"),
-            "steps": lambda: _slider(1, 250, 18, 1, "Steps"),
+            "steps": lambda: _slider(
+                *((0, 250, 0, 1, "Steps (0: the method's own)") if method else (1, 250, 18, 1, "Steps"))
+            ),
             "guidance": lambda: _slider(0, 12, 1, 0.1, "Guidance"),
-            "n": lambda: _slider(1, MOST, n, 1, "Samples"),
+            "n": lambda: _slider(1, MOST, n, 1, "Samples", "o-samples"),
         }
         with gr.Group(elem_classes="o-fields"):
             for pair in (
@@ -114,24 +120,23 @@ class Fields:
         ]
 
     def _updates(self, facts: Facts) -> list[Any]:
+        labels = facts.choices[1:] if self.method else facts.choices
         own = {
-            "label": gr.update(
-                choices=facts.choices, value=IN_TURN if facts.labels else None, visible=bool(facts.labels)
-            ),
+            "label": gr.update(choices=labels, value=labels[0] if labels else None, visible=bool(labels)),
             "prompt": gr.update(visible=facts.prompts),
             "negative": gr.update(visible=facts.prompts),
             "sampler": gr.update(choices=list(facts.samplers), value=OWN, visible=not facts.one_shot),
             "grid": gr.update(choices=list(facts.grids), value=OWN, visible=not facts.one_shot),
-            "steps": gr.update(value=min(facts.steps, 250), visible=not facts.one_shot),
-            "guidance": gr.update(value=facts.guidance, visible=facts.steers),
+            "steps": gr.update(value=0 if self.method else min(facts.steps, 250), visible=not facts.one_shot),
+            "guidance": gr.update(value=1 if self.method else facts.guidance, visible=facts.steers),
             "n": gr.update(),
             "seed": gr.update(),
         }
         return [own[name] for name in self.names]
 
 
-def _slider(least: float, most: float, value: float, step: float, label: str) -> gr.Slider:
-    return gr.Slider(least, most, value=value, step=step, label=label, buttons=[], min_width=120)
+def _slider(least: float, most: float, value: float, step: float, label: str, kind: str = "") -> gr.Slider:
+    return gr.Slider(least, most, value=value, step=step, label=label, buttons=[], min_width=120, elem_classes=kind)
 
 
 _ORDER = ("label", "prompt", "negative", "sampler", "grid", "steps", "guidance", "n", "seed")

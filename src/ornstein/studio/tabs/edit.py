@@ -14,11 +14,10 @@ from ornstein.serving import Job, JobCancelled, Request
 from ornstein.studio.html import bar, empty, notice, sheet
 from ornstein.studio.parts.editing import TASKS, Edit, edit
 from ornstein.studio.parts.generating import dice, follow, label_of
-from ornstein.studio.parts.models import Facts
 from ornstein.studio.tabs.base import Fields, Page, go, stop, told
 
 NAME = "Edit"
-CANVAS = 448
+CANVAS = 384
 OPTIONS = ("scale", "blur", "quality", "margin", "noise", "strength", "method", "from_label")
 BRUSHED = ("inpaint", "strokes")
 
@@ -41,23 +40,21 @@ def build(page: Page) -> None:
                 format="png", visible=False, elem_classes="o-pixels",
             )  # fmt: skip
             options = _options()
-            fields = Fields(page, ("label", "steps", "guidance", "n", "seed"), n=4)
+            fields = Fields(page, ("label", "steps", "guidance", "n", "seed"), n=4, method=True)
             with gr.Row():
                 begin, end = go("Edit"), stop()
         with gr.Column(scale=7, min_width=420):
             editor = gr.ImageEditor(
                 label="Brush", type="pil", sources=[], canvas_size=(CANVAS, CANVAS), fixed_canvas=True, format="png",
                 brush=gr.Brush(default_size=28, colors=["#ffffff", "#000000", "#c4572e", "#2f6fb0", "#3f8f5b"]),
-                transforms=[], height=520, elem_id="o-editor",
+                transforms=[], height=440, elem_id="o-editor",
             )  # fmt: skip
             progress = gr.HTML(empty("give a picture, and press Edit"), elem_id="o-edited")
             gallery = gr.Gallery(
                 label="Results", show_label=False, columns=6, object_fit="contain", height="auto", format="png",
                 interactive=False, elem_classes="o-gallery", elem_id="o-edits",
             )  # fmt: skip
-    fields.parts["steps"].label = "Steps (0: the method's own)"
-    fields.parts["steps"].minimum = 0
-    page.follow([options["from_label"], fields.parts["steps"], fields.parts["guidance"]], _follow)
+    page.follow([options["from_label"]], lambda facts: [gr.update(choices=list(facts.labels), value=None)])
 
     def change_task(name: str) -> list[Any]:
         about, reads = TASKS[name]
@@ -130,14 +127,6 @@ def _options() -> dict[str, Any]:
         "method": gr.Dropdown(["auto", *METHODS], value="auto", label="Method", visible="method" in reads),
         "from_label": gr.Dropdown([], label="What it shows now", visible="from_label" in reads),
     }
-
-
-def _follow(facts: Facts) -> list[Any]:
-    return [
-        gr.update(choices=list(facts.labels), value=None),
-        gr.update(value=0, visible=not facts.one_shot),
-        gr.update(value=1 if facts.steers else None, visible=facts.steers),
-    ]
 
 
 def _canvas(image: Image.Image | None) -> Any:

@@ -12,6 +12,7 @@ import torch
 import ornstein
 from ornstein.core.errors import UsageError
 from ornstein.data.dataset import Images
+from ornstein.data.series.record import SeriesTable
 from ornstein.recipes import registry
 from ornstein.testing.conformance.compare import close, require
 
@@ -19,7 +20,7 @@ from ornstein.testing.conformance.compare import close, require
 def check_recipe(
     name: str,
     settings: Mapping[str, Any],
-    data: str | Images = "digits",
+    data: str | Images | SeriesTable = "digits",
     size: int | None = 8,
     sampling_steps: int = 3,
 ) -> None:

@@ -1,0 +1,93 @@
+"""Pictures of small random checkpoints by this library and by diffusers' own pipelines: the largest difference.
+
+For each family of pipelines, each way to use it and each sampler: same weights, same noise, same conditions, in float32. Writes
+``benchmarks/results/same_picture.csv`` and the table of ``docs/guide/real-checkpoints.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+import diffusers
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from interop.cases import CASES, OWN  # noqa: E402
+from interop.makers import make  # noqa: E402
+from interop.same import SAMPLERS, compare, quiet, score_sde  # noqa: E402
+
+PAGE = ROOT / "docs" / "guide" / "real-checkpoints.md"
+RESULTS = ROOT / "benchmarks" / "results" / "same_picture.csv"
+BEGIN, END = "<!-- same pictures: begin -->\n", "<!-- same pictures: end -->\n"
+
+
+def rows(steps: int) -> list[dict[str, str]]:
+    """One row for each way to use a family and each sampler."""
+    found = []
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        made: dict[str, Path] = {}
+        for name, case in CASES.items():
+            if case.family not in made:
+                with quiet():
+                    made[case.family] = make(case.family, root / case.family.replace(" ", "-"))
+            for sampler in case.samplers:
+                result = compare(made[case.family], case, sampler)
+                found.append(
+                    {"use": name, "pipeline": case.kind, "sampler": sampler or OWN[case.family]}
+                    | {"latents": f"{result.latents:.1e}", "pixels": f"{255 * result.pixels:.1e}"}
+                )
+                print(" ".join(found[-1].values()), flush=True)
+        with quiet():
+            path = make("score sde ve", root / "ve")
+        pixels = score_sde(path, steps)
+        found.append(
+            {"use": "score SDE VE", "pipeline": "ScoreSdeVePipeline", "sampler": "predictor-corrector"}
+            | {"latents": "", "pixels": f"{255 * pixels:.1e}"}
+        )
+    return found
+
+
+def table(found: list[dict[str, str]]) -> str:
+    """Markdown: a line for each use, a column for each sampler; the largest difference of a pixel, in levels of 255."""
+    columns = [*SAMPLERS, "its own"]
+    lines = [f"| | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+    for name in dict.fromkeys(row["use"] for row in found):
+        cells = dict.fromkeys(columns, "")
+        for row in found:
+            if row["use"] == name:
+                known = row["sampler"] in cells
+                cells[row["sampler"] if known else "its own"] = row["pixels"] + (
+                    "" if known else f" ({row['sampler']})"
+                )
+        lines.append(f"| {name} | {' | '.join(cells.values())} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Compare, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--steps", type=int, default=20, help="of the score SDE (default 20)")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")  # diffusers' own, on options
+    torch.set_num_threads(1)
+    found = rows(args.steps)
+    with args.out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*found[0], "diffusers"])
+        writer.writeheader()
+        writer.writerows({**row, "diffusers": diffusers.__version__} for row in found)
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    PAGE.write_text(before + BEGIN + table(found) + END + rest.partition(END)[2], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
