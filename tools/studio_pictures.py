@@ -23,8 +23,10 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 
 from ornstein.studio.core import Studio  # noqa: E402
 from ornstein.studio.server import Server  # noqa: E402
+from studio import browser  # noqa: E402
 from studio.browser import Visit, programs, start  # noqa: E402
 
+browser.PATIENCE = 900  # real models take their time
 SIZE = (1280, 900)
 WIDTH = 960
 MODEL = "fashion-mnist"
@@ -48,9 +50,10 @@ def keep(visit: Visit, name: str) -> None:
 
 def generate(visit: Visit, folder: Path, run: str | None) -> None:
     visit.tab("Generate")
+    visit.write("#o-tab-generate .o-samples", "24")
     visit.press(".o-go")
     visit.until(lambda: "samples in" in visit.text("o-progress"))
-    visit.until(lambda: len(visit.seen("#o-gallery .thumbnail-item img")) == 8)
+    visit.until(lambda: len(visit.seen("#o-gallery .thumbnail-item img")) == 24)
 
 
 def edit(visit: Visit, folder: Path, run: str | None) -> None:
@@ -104,9 +107,10 @@ def train(visit: Visit, folder: Path, run: str | None) -> None:
 
 def evaluate(visit: Visit, folder: Path, run: str | None) -> None:
     visit.tab("Evaluate")
+    if run is not None:
+        visit.write("#o-what", run)  # of the digits, as they are chosen when the page opens
     visit.write("#o-evaluated", "64")
     visit.write("#o-metrics", "kid")
-    visit.choose("Against: a set, or a folder of images", MODEL)
     visit.press(".o-go")
     visit.until(lambda: visit.all("#o-evaluation iframe"))
     time.sleep(2)
@@ -123,6 +127,8 @@ def series(visit: Visit, folder: Path, run: str | None) -> None:
     np.savez(folder / "draws.npz", samples=draws[None], observed=known[None], channels=names)
     visit.tab("Series")
     visit.give("#o-draws", folder / "draws.npz")
+    visit.until(lambda: "draws.npz" in visit.text("o-draws"))
+    visit.press(".o-go")
     visit.until(lambda: "observed" in visit.text("o-series"))
 
 
@@ -145,12 +151,12 @@ def main() -> None:
     parser.add_argument("tabs", nargs="*", help=", ".join([*TABS, "dark"]))
     parser.add_argument("--run", help="the run that the tab of training shows")
     args = parser.parse_args()
-    browser, driver = programs()
-    if browser is None or driver is None:
+    program, driver = programs()
+    if program is None or driver is None:
         raise SystemExit("install Chromium and its driver: apt install chromium chromium-driver")
     wanted = args.tabs or [*TABS, "dark"]
     with Studio() as studio, Server(studio, port=0) as server, tempfile.TemporaryDirectory() as folder:
-        opened = start(browser, driver)
+        opened = start(program, driver)
         try:
             opened.set_window_size(*SIZE)
             visit = Visit(opened, server.url)

@@ -25,6 +25,7 @@ from ornstein.networks.pasted import Pasted
 from ornstein.recipes import house
 from ornstein.recipes.checks.told import ToldMLP, digits, learn
 from ornstein.recipes.samples import image_grid
+from ornstein.training.fit import Engine, fit
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures" / "systems"
 COUNT = 12
@@ -78,7 +79,7 @@ def trained(name: str, updates: int) -> Image.Image:
     return image_grid(to_bytes(torch.cat([r.clamp(-1, 1) for r in rows])), columns=COUNT, zoom=5)
 
 
-def painted(updates: int) -> Image.Image:
+def painted() -> Image.Image:
     """Rows of coloured digits, of their lines, of two draws, and of draws whose start is one of the four colours."""
     from ornstein.recipes.checks import generative_colorization as check
     from ornstein.recipes.restoration.generative_colorization import coloured, generative_colorization, line_art
@@ -88,11 +89,8 @@ def painted(updates: int) -> Image.Image:
     images = Images(((every + 1) * 127.5).round().byte().numpy(), name="painted digits")
     x = check.paint(digits("test")[1][:COUNT], torch.arange(COUNT) % check.HUES)
     system = generative_colorization(check.CONFIG)
-    denoiser = system.denoiser
-    assert isinstance(denoiser, Preconditioned)
-    denoiser.network = ToldMLP(system.shape, "lines", (1, 8, 8), width=320)
-    *_, stage = system.stages(Loader(images, 128, 0))
-    learn(denoiser, stage.updates[0].objective, images, updates, 0)
+    engine = Engine(ema_half_life=check.CONFIG.ema_half_life)
+    fit(system.modules, system.stages(Loader(images, check.CONFIG.batch, 0)), engine)
     lines = line_art(x)
     rows = [x, lines.expand_as(x), *(system.sample(COUNT, seed=100 * i, lines=lines).tensor for i in range(2))]
     rows += [coloured(system, lines, c * 2 - 1, steps=30).tensor for c in check.palette()[:2]]
@@ -110,7 +108,7 @@ def main() -> None:
         if name == "cdm":
             trade_off(path)
         elif name == "generative-colorization":
-            painted(args.updates).quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+            painted().quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
         else:
             trained(name, args.updates).convert("L").quantize(32, dither=Image.Dither.NONE).save(path, optimize=True)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)

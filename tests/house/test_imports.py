@@ -64,7 +64,7 @@ IMPORT_NAMES = {
     "sse-starlette": "sse_starlette",
 }
 OWN_LIBRARIES: dict[str, frozenset[str]] = {
-    "serving": frozenset({"fastapi", "uvicorn", "sse_starlette", "pydantic_settings", "pydantic", "prometheus_client"}),
+    "serving": frozenset({"fastapi", "prometheus_client", "pydantic", "uvicorn"}),
     "studio": frozenset({"fastapi", "uvicorn", "gradio"}),
 }
 """Rooms that are of no use without their extra, and so may import it at the top of a file."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,14 +32,9 @@ def weights(folder: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def picture(path: Path, tokenizer: Path | None = None) -> Tensor:
-    system = replace(ornstein.load(path) if tokenizer is None else load(path, tokenizer), shape=(4, 8, 8))
+    """At the size of the small checkpoints, which no shape shows."""
+    system = ornstein.load(path, size=(16, 16), tokenizer=tokenizer)
     return system.sample(1, steps=2, seed=3, prompt="a low cat").tensor
-
-
-def load(path: Path, tokenizer: Path) -> ornstein.interop.diffusers.Pipeline:  # type: ignore[name-defined]
-    from ornstein.interop.load import load as load_with
-
-    return load_with(path, tokenizer=tokenizer)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -58,7 +52,7 @@ def test_there_and_back(family: str, folders: dict[str, Path], tmp_path: Path) -
     assert same(load_file(single), load_file(again))
 
 
-@pytest.mark.parametrize("family", ["sd1", "sd2"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_all_forms_draw_the_same_picture(family: str, folders: dict[str, Path], tmp_path: Path) -> None:
     folder = folders[family]
     single = convert(folder, tmp_path / "one.safetensors")
@@ -66,9 +60,9 @@ def test_all_forms_draw_the_same_picture(family: str, folders: dict[str, Path], 
     foreign = stripped(single, tmp_path / "foreign.safetensors")
     expected = picture(folder)
     assert float(expected.std()) > 0.01
-    assert torch.equal(picture(single), expected)
-    assert torch.equal(picture(run), expected)
-    assert torch.equal(picture(foreign, folder / "tokenizer"), expected)
+    # The tensors are equal to the bit; where they lie in a file decides how a CPU sums, and so the last digit.
+    for path, words in ((single, None), (run, None), (foreign, folder / "tokenizer")):
+        assert float((picture(path, words) - expected).abs().max()) < 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -191,7 +185,7 @@ def test_misfits_are_listed(sd1: Path, tmp_path: Path) -> None:
     vocabulary["model"]["vocab"]["extra"] = 999
     (words / "tokenizer.json").write_text(json.dumps(vocabulary))
     with pytest.raises(UsageError, match="has 59 words, the text encoder 58: it is another model's"):
-        load(foreign, words)
+        ornstein.load(foreign, tokenizer=words)
     (tmp_path / "torn.safetensors").write_bytes(single.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"torn.safetensors cannot be read"):
         ornstein.load(tmp_path / "torn.safetensors")

@@ -11,6 +11,7 @@ import torch
 
 from interop.same import picture, system_at
 from ornstein.core.errors import CapabilityError, UsageError
+from ornstein.interop.diffusers import load
 from ornstein.interop.diffusers.attention import changed
 from ornstein.interop.diffusers.inversion import invert
 from ornstein.interop.diffusers.prompt_to_prompt import alignment, edit_prompt
@@ -41,18 +42,20 @@ def test_explicit_attention_is_the_model_s_own(system: Any) -> None:
     assert sorted(set(seen)) == [False, True] and len(seen) == kept  # read inside, and left as it was
 
 
-def test_an_inverted_picture_is_drawn_again(system: Any) -> None:
+def test_an_inverted_picture_is_drawn_again(folder: Callable[[str], Path]) -> None:
+    system = load(folder("stable diffusion"))
+    with torch.no_grad():  # a random network bends the flow far more than a trained one
+        system.denoiser.network.model.conv_out.weight.mul_(0.05)  # type: ignore[operator, union-attr]
     given = picture()[:1]
-    alone = invert(system, given, "a cat", steps=40, guidance=1.0, null_text=False)
-    assert alone.drift < 0.05
-    assert abs(alone.error - alone.floor) < 0.02  # the random autoencoder loses much more than the inversion
-    strong = {"steps": 10, "guidance": 4.0}
+    strong: dict[str, Any] = {"steps": 5, "guidance": 7.5}
+    exact = invert(system, given, "a cat", steps=5, guidance=1.0, null_text=False, refine=4)
     without = invert(system, given, "a cat", null_text=False, **strong)
-    fitted = invert(system, given, "a cat", rounds=10, **strong)
-    print(alone.drift, without.drift, fitted.drift)
-    assert fitted.drift < 0.5 * without.drift
-    assert fitted.nulls is not None and fitted.nulls.shape == (10, 1, 16, 16)
-    edited = edit_prompt(system, "a cat", "a cat", start=fitted, guidance=4.0, n=1)
+    # A random network hardly attends to its text: its vectors must move further than a trained one's.
+    fitted = invert(system, given, "a cat", **strong, enough=0.0, rate=0.3)
+    assert exact.drift < 0.1 * without.drift and fitted.drift < 0.5 * without.drift, (exact, without, fitted)
+    assert abs(exact.error - exact.floor) < 0.02  # the random autoencoder loses far more than the inversion
+    assert fitted.nulls is not None and fitted.nulls.shape == (5, 1, 16, 16)
+    edited = edit_prompt(system, "a cat", "a cat", start=fitted, guidance=7.5)
     torch.testing.assert_close(edited.tensor[:1], fitted.picture, atol=1e-3, rtol=0)
     torch.testing.assert_close(edited.tensor[1:], fitted.picture, atol=1e-3, rtol=0)
 

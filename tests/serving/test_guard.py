@@ -133,6 +133,12 @@ def test_no_json(server: Running, body: bytes) -> None:
     assert body != b"{" or "the body is no JSON" in answer.json()["error"]["message"]
 
 
+def test_routes_that_are_not_there(server: Running) -> None:
+    for method, path, status in (("GET", "/v2/models", 404), ("PUT", "/v1/samples", 405), ("POST", "/health", 405)):
+        answer = server.http.request(method, path)
+        assert answer.status_code == status and answer.json()["error"]["type"] == "invalid_request_error"
+
+
 def test_bodies_that_are_too_large(server: Running) -> None:
     """By what they say of themselves, and by what comes."""
     assert server.http.post("/v1/samples", content=b"x" * 100_001).status_code == 413

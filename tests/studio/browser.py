@@ -35,7 +35,9 @@ def start(browser: str, driver: str) -> webdriver.Chrome:
     ):  # fmt: skip
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    opened.set_script_timeout(PATIENCE)
+    return opened
 
 
 class Visit:

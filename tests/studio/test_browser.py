@@ -101,6 +101,7 @@ def test_edit_with_the_brush(visit: Visit, tmp_path: Path) -> None:
     visit.press(".o-go")
     visit.until(lambda: "samples in" in visit.text("o-edited"))
     visit.until(lambda: visit.seen("#o-edits .thumbnail-item img"))
+    visit.open()  # without a graphics card the editor's canvas would slow down whatever follows
 
 
 def test_compare(visit: Visit) -> None:
@@ -159,6 +160,8 @@ def test_series(visit: Visit, tmp_path: Path) -> None:
     np.savez(tmp_path / "draws.npz", samples=np.random.default_rng(0).normal(size=(1, 20, 24, 2)), observed=known)
     visit.tab("Series")
     visit.give("#o-draws", tmp_path / "draws.npz")
+    visit.until(lambda: "draws.npz" in visit.text("o-draws"))
+    visit.press(".o-go")
     visit.until(lambda: "observed" in visit.text("o-series"))
     assert len(visit.all("#o-series polygon")) == 4
 

@@ -14,7 +14,7 @@ from ornstein.core.errors import CapabilityError, DataError
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
 from ornstein.studio import html
-from ornstein.studio.charts import Curve, chart
+from ornstein.studio.charts import BOTTOM, TOP, Curve, chart
 from ornstein.studio.core import Studio
 from ornstein.studio.parts.models import facts_of
 from ornstein.studio.views import table
@@ -31,6 +31,7 @@ def test_intervals_over_a_gap() -> None:
     """Draws 0 .. 100 at each step of the gap: the 90 % interval is 5 .. 95, the 50 % one 25 .. 75, the median 50."""
     x = torch.arange(101.0)[:, None].expand(101, 10)
     known = torch.full((10,), 50.0)
+    known[0], known[9] = 0, 100  # what the chart reaches to, with 6 % of room at either end
     known[3:6] = torch.nan
     svg = fan(x, known)
     wide, narrow = polygons(svg)
@@ -38,7 +39,8 @@ def test_intervals_over_a_gap() -> None:
     assert len(wide) == len(narrow) == 10
     assert wide[0] == wide[-1] and wide[4] == wide[5]
     heights = [abs(band[2][1] - band[-3][1]) for band in (wide, narrow)]
-    assert heights[0] / heights[1] == pytest.approx(90 / 50, rel=0.01)
+    whole = 230 - TOP - BOTTOM
+    assert heights == pytest.approx([whole * 90 / 112, whole * 50 / 112], rel=0.01)
     assert svg.count("<circle") == 7 and "observed" in svg and "90% of the draws" in svg
 
 
@@ -69,14 +71,14 @@ def test_draws_are_read(tmp_path: Path) -> None:
 
 
 def series_samples() -> Samples:
-    return Samples(torch.randn(4, 12, 2), [0, 1, 2, 3], {}, (), {"software": "ornstein"})
+    return Samples(torch.randn(4, 2, 12), [0, 1, 2, 3], {}, (), {"software": "ornstein"})
 
 
 def test_series_are_drawn_and_kept(tmp_path: Path) -> None:
     shown = SeriesView().show(series_samples(), tmp_path)
     assert shown.html.count("<svg") == 2 and not shown.gallery
     assert read_draws(shown.files[0])[0].x.shape == (4, 12, 2)
-    assert SeriesView().preview(torch.randn(3, 12, 1)).count("<svg") == 1
+    assert SeriesView().preview(torch.randn(3, 1, 12)).count("<svg") == 1
 
 
 class Sounds(View):
@@ -102,7 +104,7 @@ def test_a_view_is_all_that_a_modality_needs(studio: Studio, tiny: Path, monkeyp
     assert facts_of(sound).view is None
     monkeypatch.setattr(table, "VIEWS", (*table.VIEWS, Sounds()))
     assert facts_of(sound).view == "sounds" and table.view_of(system).name == "images"
-    assert isinstance(table.view_of(dataclasses.replace(system, data_shape=(48, 3))), SeriesView)
+    assert isinstance(table.view_of(dataclasses.replace(system, data_shape=(3, 48))), SeriesView)
 
 
 def test_charts() -> None:

@@ -89,7 +89,7 @@ class Start:
             tensors[f"network.{name}.lora_B.weight"] = up.reshape(*up.shape, *[1] * (len(shape) - 2)).contiguous()
         base = self.meta.get("base", {})
         about = f"{system.recipe} {base.get('path', '')} {str(base.get('hash', ''))[:12]}".strip()
-        save_file(tensors, run / ADAPTER, {"format": "pt", "ornstein.base": about})
+        save_file(tensors, run / ADAPTER, {"format": "pt", "ornstein_base": about})
 
 
 def network_of(system: System) -> nn.Module:

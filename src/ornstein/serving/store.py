@@ -52,16 +52,16 @@ class Result:
 
 
 class Store:
-    """One file. Every method is one transaction, safe to call from any thread.
+    """One file; by default a temporary one that goes with the process. Every method is one transaction, safe from any thread.
 
     Raises:
         OrnsteinError: the file cannot be opened or is not of this kind.
     """
 
-    def __init__(self, path: str | Path = ":memory:"):
+    def __init__(self, path: str | Path = ""):
         self._lock = threading.Lock()
         try:
-            if str(path) != ":memory:":
+            if str(path):
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
             self._db.execute("PRAGMA journal_mode = WAL")

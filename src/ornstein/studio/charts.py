@@ -117,7 +117,7 @@ def _grid(frame: _Frame, log_y: bool, x_label: str, y_label: str) -> str:
     for y in ticks(frame.y_0, frame.y_1):
         _, py = frame.place(frame.x_0, y)
         out.append(f"<line class='o-rule' x1='{LEFT}' x2='{width - RIGHT}' y1='{py:.1f}' y2='{py:.1f}'/>")
-        shown = f"{10**y:.2g}" if log_y else f"{y:.4g}"
+        shown = f"{10**y:.4g}" if log_y else f"{y:.4g}"
         out.append(f"<text x='{LEFT - 7}' y='{py + 4:.1f}' text-anchor='end'>{shown}</text>")
     for x in ticks(frame.x_0, frame.x_1)[:: 1 if width == WIDE else 2]:
         px, _ = frame.place(x, frame.y_0)

@@ -36,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000, help="port (default 8000; 0 is any that is free)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument(
-        "--data", type=Path, help="folder where jobs and results are kept (default: in memory, lost at the end)"
+        "--data", type=Path, help="folder where jobs and results are kept (default: a temporary file, gone at the end)"
     )
     parser.add_argument("--keys", type=Path, help="file of API keys; without it anyone may ask")
     parser.add_argument(
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         return about is None or about.reads_text
 
     hook = safeguards(args, models.values(), reads_text)
-    store = Store(":memory:" if args.data is None else require_folder(args.data) / "jobs.sqlite")
+    store = Store("" if args.data is None else require_folder(args.data) / "jobs.sqlite")
     app = create_app(
         engine, store=store, keys=known, limits=limits, hooks=(hook,), origins=args.origin, drain=args.drain
     )

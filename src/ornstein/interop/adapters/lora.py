@@ -25,7 +25,7 @@ Target = tuple[str, str]
 """(part, module)"""
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 WIDTHS = {768: "Stable Diffusion 1", 1024: "Stable Diffusion 2", 2048: "SDXL"}
-HEADERS = ("modelspec.architecture", "ss_base_model_version", "ss_sd_model_name", "ornstein.base")
+HEADERS = ("modelspec.architecture", "ss_base_model_version", "ss_sd_model_name", "ornstein_base")
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def _method(model: nn.Module, method: str, name: str) -> Callable[..., Any]:
     found = getattr(model, method, None)
     if found is None:
         raise CapabilityError(f"a {type(model).__name__} has no {name}; leave it out")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _vae(system: Pipeline, name: str) -> None:
@@ -119,7 +119,7 @@ def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def _stored(parts: Mapping[str, nn.Module], dtype: torch.dtype) -> None:
-    from diffusers.hooks import apply_layerwise_casting
+    from diffusers.hooks.layerwise_casting import apply_layerwise_casting
 
     for model in parts.values():
         # Norms are small and sensitive: they stay as they are.

@@ -136,7 +136,7 @@ def train_textual_inversion(
     about = {"base": base_of(base), "token": token, "start": start, "vectors": vectors, "style": style}
     result = trained(nn.ModuleDict({"word": rows}), spoken, stream, out, settings, "textual-inversion", about)
     path = out / FILE
-    save_file({token: rows.rows.detach().cpu().contiguous()}, path, {"format": "pt", "ornstein.base": base_of(base)})
+    save_file({token: rows.rows.detach().cpu().contiguous()}, path, {"format": "pt", "ornstein_base": base_of(base)})
     parametrize.remove_parametrizations(table, "weight", leave_parametrized=True)
     table.weight.requires_grad_(False)
     return Tuned(system, path, result.loss, result.step)

@@ -40,7 +40,7 @@ def write_lora(
             head = f"{part}.{name}" if dialect == "diffusers" else f"base_model.model.{name}"
             tensors |= {f"{head}.lora_A.weight": down, f"{head}.lora_B.weight": up}
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    header = {"format": "pt", "ornstein.base": base}
+    header = {"format": "pt", "ornstein_base": base}
     if dialect != "peft":
         save_file(tensors, path, header)
         return path

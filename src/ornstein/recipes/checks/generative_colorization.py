@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ornstein.core.rng import Stream
+from ornstein.data import Loader
 from ornstein.data.dataset import Images
-from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.measurements.colours import LUMA
 from ornstein.objectives.told import Telling
 from ornstein.recipes.check import Check, Condition
@@ -23,11 +22,13 @@ from ornstein.recipes.restoration.generative_colorization import (
     generative_colorization,
     line_art,
 )
+from ornstein.training.fit import Engine, fit
 
+STEPS, REGRESSION_STEPS, SAMPLES = 1500, 1000, 300
 CONFIG = GenerativeColorization(
-    size=8, channels=3, chain=200, beta_1=1e-4, beta_T=5e-2, sampling_steps=50, cond_dropout=0.0, precision="fp32"
-)
-STEPS, REGRESSION_STEPS, SAMPLES = 7000, 1000, 300
+    size=8, channels=3, chain=200, beta_1=1e-4, beta_T=5e-2, sampling_steps=50, cond_dropout=0.0, precision="fp32",
+    widths=(24, 48), blocks=1, patch=1, steps=STEPS, lr=1e-2, decay="cosine", decay_steps=STEPS, ema_half_life=3000,
+)  # fmt: skip
 HUES, SATURATION, SIGNAL = 4, 0.45, 0.2
 
 
@@ -75,12 +76,10 @@ def measure(seed: int) -> dict[str, float]:
     x = paint(held[:SAMPLES], torch.arange(SAMPLES) % HUES)
     torch.manual_seed(seed)
     system = generative_colorization(CONFIG)
-    told, denoiser = system.told, system.denoiser
-    assert told is not None and isinstance(denoiser, Preconditioned)
-    denoiser.network = ToldMLP(CONFIG.shape, NAME, told.shape, width=320)
-    no_data: Any = None  # the objective does not look at it
-    (stage,) = system.stages(no_data)
-    learn(denoiser, stage.updates[0].objective, images, STEPS, seed)
+    told = system.told
+    assert told is not None
+    engine = Engine(seed=seed, ema_half_life=CONFIG.ema_half_life)
+    fit(system.modules, system.stages(Loader(images, CONFIG.batch, seed)), engine)
     rival = ToldMLP(CONFIG.shape, NAME, told.shape, width=320)
     learn(rival, Telling(Regression(rival), told), images, REGRESSION_STEPS, seed)
     lines = told.of_data(x, Stream(seed))

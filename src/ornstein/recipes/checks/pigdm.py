@@ -6,16 +6,16 @@ import torch
 
 from ornstein.core.rng import Stream
 from ornstein.measurements import Matrix
-from ornstein.recipes.check import Check, Condition
+from ornstein.recipes.check import Check, Condition, mean
 from ornstein.recipes.checks.inverse import DRAWS, Task, projected, sliced
 from ornstein.recipes.checks.toys import Mixture
 
 STEPS, GAUSSIAN_STEPS, GAUSSIAN_DRAWS = 100, 500, 10_000
-NOISE = 0.3
+NOISE, TRIALS = 0.3, 3
 
 
 def measure(seed: int) -> dict[str, float]:
-    """Errors of mean and covariance on N(0, I) in six dimensions; distance to the posterior of a mixture."""
+    """Errors of mean and covariance on N(0, I) in six dimensions; distances to the posterior, means over three mixtures."""
     h = Stream(4000 + seed).normal((2, 6), dtype=torch.float64)
     y = Stream(5000 + seed).normal((1, 6), dtype=torch.float64) @ h.T
     task = Task(Mixture(torch.zeros(1, 6), 1.0), Matrix(h, (6,)), h, y, NOISE)
@@ -26,14 +26,22 @@ def measure(seed: int) -> dict[str, float]:
         "gaussian_mean_error": float((x.mean(0) - y @ gain.T).norm() / cov.trace().sqrt()),
         "gaussian_covariance_error": float((torch.cov(x.T) - cov).norm() / cov.norm()),
     }
-    mixed = projected(seed)
-    exact = mixed.posterior(DRAWS, Stream(seed))
-    x = mixed.restore("pigdm", STEPS, seed, {})
-    found["distance_pigdm"] = sliced(x, exact)
-    found["distance_prior"] = sliced(mixed.prior.sample(DRAWS, Stream(seed + 1)), exact)
-    found["residual"] = mixed.residual(x)
-    return found
+    rows = []
+    for trial in range(TRIALS * seed, TRIALS * (seed + 1)):
+        mixed = projected(trial)
+        exact = mixed.posterior(DRAWS, Stream(trial))
+        x = mixed.restore("pigdm", STEPS, trial, {})
+        rows.append(
+            {
+                "distance_pigdm": sliced(x, exact),
+                "distance_prior": sliced(mixed.prior.sample(DRAWS, Stream(trial + 100)), exact),
+                "residual": mixed.residual(x),
+            }
+        )
+    return found | mean(rows)
 
+
+_THIRD = "a third or less, over nine mixtures: single ones scatter with the mode that is found"
 
 CHECK = Check(
     recipe="pigdm",
@@ -49,9 +57,7 @@ CHECK = Check(
             "10,000 draws have an error of 0.02; what is left is that of 500 steps of order 1",
         ),
         Condition("gaussian_covariance_error", "<", 0.06, "sampling error 0.03, and that of the steps"),
-        Condition(
-            "distance_pigdm", "<", "distance_prior", "the measurement must have been used: a third or less", 1 / 3
-        ),
+        Condition("distance_pigdm", "<", "distance_prior", _THIRD, 1 / 3, on="mean"),
     ),
     measure=measure,
 )

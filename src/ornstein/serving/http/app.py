@@ -36,7 +36,7 @@ def create_app(
 
     Args:
         engine: not started yet.
-        store: where jobs are kept; in memory by default, for tests.
+        store: where jobs are kept; a temporary file by default.
         keys: who may ask; None is anyone.
         limits: the most that one request may ask for.
         hooks: what sees every request and every picture, in order: marks, filters, audit.

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from anyio import to_thread
 from fastapi import Request as Asked
+from fastapi.concurrency import run_in_threadpool
 
 from ornstein.core.errors import UsageError
 from ornstein.recipes.samples import Samples
@@ -141,7 +141,7 @@ async def follow(job: Job) -> AsyncIterator[Event]:
 
 async def threaded(work: Callable[..., T], *args: object) -> T:
     """Run in a thread of the server's pool."""
-    return await to_thread.run_sync(partial(work, *args))
+    return await run_in_threadpool(partial(work, *args))
 
 
 def context(asked: Asked) -> Context:

@@ -6,12 +6,11 @@ import logging
 import math
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from fastapi import Request as Asked
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
 
 from ornstein.core.errors import CapabilityError, DataError, OrnsteinError, UsageError
 from ornstein.serving.errors import DeadlinePassed, Defect, EngineClosed, JobCancelled, QueueFull, Refused, UnknownModel
@@ -112,9 +111,13 @@ def install(app: FastAPI) -> None:
         return JSONResponse(body(400, _written(message), "invalid_value", _written(place) or None), 400)
 
     @app.exception_handler(HTTPException)
+    @app.exception_handler(400)  # what the router and the reader of bodies raise is of the class below that of FastAPI
+    @app.exception_handler(404)
+    @app.exception_handler(405)
     async def other(asked: Asked, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
-        return JSONResponse(body(error.status_code, _written(str(error.detail))), error.status_code, error.headers)
+        status = int(getattr(error, "status_code", 500))
+        told = _written(str(getattr(error, "detail", error)))
+        return JSONResponse(body(status, told), status, getattr(error, "headers", None))
 
 
 def _written(text: str) -> str:

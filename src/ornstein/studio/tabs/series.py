@@ -1,4 +1,4 @@
-"""Series: forecasts and filled gaps of a file, with their intervals."""
+"""Series: gaps that a model fills and futures that it draws, or those of a file, with their intervals."""
 
 from __future__ import annotations
 
@@ -7,22 +7,34 @@ from typing import Any
 
 import gradio as gr
 
+from ornstein.core.errors import UsageError
 from ornstein.studio.html import empty, notice
-from ornstein.studio.tabs.base import Page, told
-from ornstein.studio.views.series import Draws, plots, read_draws
+from ornstein.studio.parts.filling import TASKS, drawn
+from ornstein.studio.tabs.base import Page, go, told
+from ornstein.studio.views.series import Draws, plots
 
 NAME = "Series"
 
 
 def build(page: Page) -> None:
     """Lay it out."""
+    studio = page.studio
     loaded = gr.State([])
     with gr.Row():
         with gr.Column(scale=3, min_width=330):
-            file = gr.File(label="Draws (.npz)", file_types=[".npz"], height=110, elem_id="o-draws")
+            file = gr.File(
+                label="A table (.csv), or draws (.npz)", file_types=[".csv", ".npz"], height=110, elem_id="o-draws"
+            )
             gr.HTML(notice(
-                "samples [N, draws, L, K], as ornstein evaluate reads them; beside them observed [N, L, K], NaN in the gaps"
+                "A table is filled or continued by the model at the top, one of series. Draws are shown as they are: samples "
+                "[N, draws, L, K], as ornstein evaluate reads them, and observed [N, L, K] with NaN in the gaps."
             ))  # fmt: skip
+            task = gr.Dropdown(list(TASKS), value=TASKS[0], label="Task, for a table")
+            with gr.Row():
+                n = gr.Number(50, label="Draws", precision=0, minimum=1, min_width=90)
+                steps = gr.Number(None, label="Steps", precision=0, min_width=90)
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, min_width=90)
+            begin = go("Draw")
             which = gr.Slider(0, 1, value=0, step=1, label="Record", visible=False)
             said = gr.HTML("")
         with gr.Column(scale=7, min_width=420):
@@ -32,10 +44,10 @@ def build(page: Page) -> None:
             )
 
     @told
-    def read(path: str | None) -> list[Any]:
+    def read(path: str | None, model: str, name: str, count: float, how_many: float | None, number: float) -> list[Any]:
         if not path:
-            return [[], "", gr.update(visible=False), gr.update()]
-        records = read_draws(Path(path))
+            raise UsageError("give a file first")
+        records = drawn(studio, model, Path(path), name, int(count or 0), int(how_many or 0) or None, int(number or 0))
         first = records[0]
         line = f"{len(records)} records, {first.x.shape[0]} draws of {first.x.shape[1]} steps of {first.x.shape[2]} channels"
         slider = gr.update(maximum=max(len(records) - 1, 1), value=0, visible=len(records) > 1)
@@ -44,7 +56,8 @@ def build(page: Page) -> None:
     def choose(records: list[Draws], i: float) -> str:
         return plots(records[int(i)]) if records else empty("give a file first")
 
-    file.change(read, file, [loaded, said, which, shown], show_progress="hidden", api_visibility="private")
+    begin.click(read, [file, page.model, task, n, steps, seed], [loaded, said, which, shown], show_progress="minimal",
+                show_progress_on=shown, concurrency_limit=2, api_visibility="private")  # fmt: skip
     which.input(
         choose, [loaded, which], shown, show_progress="hidden", trigger_mode="always_last", api_visibility="private"
     )

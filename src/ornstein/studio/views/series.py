@@ -106,7 +106,7 @@ def read_draws(path: Path) -> list[Draws]:
 
 @final
 class SeriesView(View):
-    """Systems whose data are ``[L, K]``: L steps of K channels. All draws of a call are drawn together."""
+    """Systems whose data are ``[K, L]``: K channels of L steps. All draws of a call are drawn together."""
 
     name = "series"
 
@@ -114,10 +114,11 @@ class SeriesView(View):
         return len(system.data_shape) == 2
 
     def preview(self, x: Tensor) -> str:
-        return plots(Draws(x), most=2)
+        return plots(Draws(x.transpose(1, 2)), most=2)
 
     def show(self, samples: Samples, folder: Path) -> Shown:
         path = folder / f"series-{samples.seeds[0]:06d}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, samples=samples.tensor[None].numpy())
-        return Shown(html=plots(Draws(samples.tensor)), files=[path])
+        x = samples.tensor.transpose(1, 2)
+        np.savez_compressed(path, samples=x[None].numpy())
+        return Shown(html=plots(Draws(x)), files=[path])
