@@ -121,7 +121,7 @@ def main(names: list[str]) -> None:
     """Draw them."""
     for name in names:
         path = FOLDER / f"{name}.png"
-        PICTURES[name]().quantize(64).save(path, optimize=True)
+        PICTURES[name]().quantize(20).save(path, optimize=True)
         print(path, path.stat().st_size, "bytes")
 
 
