@@ -120,10 +120,10 @@ def edit_prompt(
         raise UsageError("a picture's inversion is edited once: leave n at 1")
     base, grid = on_ddim(system, steps if start is None else len(start.grid) - 1)
     grid = grid if start is None else start.grid
-    until = [float(grid[round(share * (len(grid) - 1))]) for share in (cross, own)]
+    until_cross, until_own = (float(grid[round(share * (len(grid) - 1))]) for share in (cross, own))
     change = alignment(system.prompts, source, edited, mode, weights or {})
     assert isinstance(base.denoiser, Preconditioned)
-    inner = PromptToPrompt(base.denoiser, change, *until)
+    inner = PromptToPrompt(base.denoiser, change, until_cross, until_own)
     inner.rows = 2 * n
     scale = system.guidance if guidance is None else guidance
     move: Sampler[Tensor] = DDIM(NegativeCFG(inner, scale, system.guidance_rescale))

@@ -64,7 +64,7 @@ def measure(seed: int) -> dict[str, float]:
     system = series_diffwave(config)
     engine = Engine(seed=seed, ema_half_life=config.ema_half_life)
     fit(system.modules, system.stages(Loader(training_windows(config, table), BATCH, seed)), engine)
-    accuracy, accuracy_data, far, far_data = [], [], [], []
+    accuracy, accuracy_data, far, far_data = [], [], [], []  # type: ignore[var-annotated]
     for label, name in enumerate(CLASSES):
         k = system.classes.index(name)
         made = system.sample(DRAWS, label=k, seed=seed * 10_000 + label * DRAWS, batch=500).tensor[:, 0].double()
