@@ -40,7 +40,11 @@ def crop(image: Image.Image) -> Image.Image:
     return image.crop((17, 31, 17 + int(0.8 * image.width), 31 + int(0.8 * image.height)))
 
 
-@pytest.mark.parametrize("changes", [(), (jpeg,), (resize,), (crop,), (crop, jpeg)], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [(), (jpeg,), (resize,), (crop,), (crop, jpeg)],
+    ids=["nothing", "jpeg", "resize", "crop", "crop and jpeg"],
+)
 def test_it_survives(changes: tuple[object, ...], marked: Image.Image) -> None:
     image = marked
     for change in changes:
