@@ -72,7 +72,7 @@ def test_version(ornstein: Call) -> None:
         (["sample", "x", "-n", "many"], "-n: invalid int value: 'many'"),
         (["train", "edm"], "the following arguments are required: --data"),
         (["train", "edm", "--data", "d", "--minutes", "1", "--steps", "2"], "not allowed with argument"),
-        (["sample", "x", "--se", "1"], "unknown option '--se': did you mean '--seed'?"),
+        (["sample", "x", "--sed", "1"], "unknown option '--sed': did you mean '--seed'?"),
     ],
 )
 def test_wrong_usage(ornstein: Call, words: list[str], message: str) -> None:

@@ -16,7 +16,10 @@ from ornstein.studio.core import Studio
 from studio import browser
 from studio.browser import Visit
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # what gradio and uvicorn warn of in their threads is not ours
+pytestmark = [
+    pytest.mark.slow,  # half a minute of a browser that draws without a graphics card: make test ARGS="-m slow tests/studio"
+    pytest.mark.filterwarnings("ignore"),  # what gradio and uvicorn warn of in their threads is not ours
+]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ EXAMPLES = """examples:
   ornstein serve pipeline/ --filter open-nsfw --audit audit.jsonl
   ornstein serve --new-key alice --keys keys.json
   ornstein serve fashion-mnist --keys keys.json --host 0.0.0.0 --rate 60
-  curl localhost:8000/v1/images/generations -H 'content-type: application/json' -d '{"prompt": "sneaker"}'
 """
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -110,7 +110,7 @@ CHECK = Check(
     "signal makes that colour likely",
     conditions=(
         Condition("least_share", ">", 0.15, "a quarter in truth; 300 draws have a deviation of 0.025"),
-        Condition("largest_share", "<", 0.35, "as above"),
+        Condition("largest_share", "<", 0.35, "a quarter in truth; 0.1 is four deviations"),
         Condition("lines_kept", ">", 0.8, "the drawing is the one that was given"),
         Condition("saturation", ">", 0.8, "of the data's: colours are chosen, not averaged"),
         Condition("saturation_regression", "<", 0.3, "the mean of four opposite colours is grey"),

@@ -113,7 +113,7 @@ CHECK = Check(
     claim="the Fourier convolution is the recurrence; trained for seconds on sums of sines, gaps of 30 % of all columns are "
     "filled far better than by a line, and better than by the same network with convolutions of three steps",
     conditions=(
-        Condition("scan_error", "<", 1e-5, "float32"),
+        Condition("scan_error", "<", 1e-5, "the same sums in another order, in float32"),
         Condition("mse_sssd", "<", "mse_linear", "a line across a gap of up to two periods knows nothing of it", 0.5),
         Condition("mse_sssd", "<", "mse_convolution", "the state spaces see the whole window"),
         Condition("crps_sssd", "<", "crps_convolution", "the same of the whole law"),
