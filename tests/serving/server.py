@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ def running(app: FastAPI | None = None, own: Engine | None = None) -> Iterator[R
     thread.start()
     url = f"http://127.0.0.1:{sock.getsockname()[1]}"
     try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
         with httpx2.Client(base_url=url, timeout=20) as http:
             while http.get("/ready").status_code != 200:
                 pass

@@ -171,10 +171,10 @@ def test_what_is_waiting_can_be_cancelled_and_expire() -> None:
     served = engine(max_batch=1)
     first = served.submit(Request("tiny", steps=3))
     gate = Gate(first)
-    late = served.submit(Request("tiny", steps=3, deadline=0.01))
-    unwanted = served.submit(Request("tiny", steps=3))
     with served:
         assert gate.reached.wait(20)
+        late = served.submit(Request("tiny", steps=3, deadline=0.01))
+        unwanted = served.submit(Request("tiny", steps=3))
         unwanted.cancel()
         assert unwanted.status is Status.CANCELLED
         time.sleep(0.02)

@@ -64,10 +64,14 @@ def heat(system: System, path: Walk, prompt: str | None = None, frames: Sequence
 def _words(system: System, prompt: str | None, length: int) -> list[str]:
     """The tokens by name, where the system has a tokenizer and the text is known."""
     prompts = getattr(system, "prompts", None)
-    if prompts is None or prompt is None:
+    # The first encoder's: where there are several, they read the same words one beside another.
+    tokenizer = (
+        None if prompts is None else next((m.tokenizer for m in prompts.modules() if hasattr(m, "tokenizer")), None)
+    )
+    if tokenizer is None or prompt is None:
         return [str(i) for i in range(length)]
-    ids = prompts.tokenizer(prompt, padding="max_length", max_length=length, truncation=True).input_ids
-    return [str(w) for w in prompts.tokenizer.convert_ids_to_tokens(ids)]
+    ids = tokenizer(prompt, padding="max_length", max_length=length, truncation=True).input_ids
+    return [str(w) for w in tokenizer.convert_ids_to_tokens(ids)]
 
 
 def _plain(token: str) -> str:
