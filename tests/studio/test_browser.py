@@ -24,11 +24,11 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def visit(studio: Studio) -> Iterator[Visit]:
-    """The page in a browser. The one place that says why there may be none."""
+    """The page in a browser; where there is none, an error says what to install."""
     program, driver = browser.programs()
     if program is None or driver is None:
         missing = "Chromium" if program is None else "chromedriver"
-        pytest.skip(
+        pytest.fail(
             f"{missing} is not installed, and the studio's page is tested in it: apt install chromium chromium-driver"
         )
     from ornstein.studio.server import Server

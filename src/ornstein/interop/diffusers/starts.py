@@ -149,12 +149,11 @@ class Enlarge(Start):
         return x, {**_without(cond, PICTURE), BESIDE: beside, LEVEL: levels}
 
 
-@final
-class PutBack(Sampler[Tensor]):
-    r"""x_s <- m x_s + (1 - m)(alpha_s x_0 + sigma_s z) after each step, with one z for all; x_0 itself at the end."""
+class Around(Sampler[Tensor]):
+    """A sampler that stands around another and leaves everything to it."""
 
-    def __init__(self, sampler: Sampler[Tensor], process: Affine):
-        self.sampler, self.process = sampler, process
+    def __init__(self, sampler: Sampler[Tensor]):
+        self.sampler = sampler
 
     def init(self, x: Tensor, t: Tensor) -> State:
         return self.sampler.init(x, t)
@@ -165,6 +164,20 @@ class PutBack(Sampler[Tensor]):
 
     def start(self) -> float:
         return self.sampler.start()
+
+    def step(
+        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
+    ) -> tuple[Tensor, State]:
+        return self.sampler.step(x_t, t, s, state, rng, cond)
+
+
+@final
+class PutBack(Around):
+    r"""x_s <- m x_s + (1 - m)(alpha_s x_0 + sigma_s z) after each step, with one z for all; x_0 itself at the end."""
+
+    def __init__(self, sampler: Sampler[Tensor], process: Affine):
+        super().__init__(sampler)
+        self.process = process
 
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND

@@ -12,7 +12,7 @@ from torch import Tensor
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.distributions import Posterior
 from ornstein.core.errors import CapabilityError, DataError, UsageError, unknown
-from ornstein.core.rng import Random, Rng
+from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.guidance.negative import NegativeCFG
 from ornstein.interop.diffusers import starts
@@ -20,12 +20,21 @@ from ornstein.interop.diffusers.consistency import lcm
 from ornstein.interop.diffusers.networks import SCALE
 from ornstein.interop.diffusers.reader import Reader
 from ornstein.interop.diffusers.schedulers import Plan, Scheduler
-from ornstein.interop.diffusers.starts import Enlarge, FromNoise, FromPicture, Inpaint, InpaintBeside, Scene, Start
+from ornstein.interop.diffusers.starts import (
+    Around,
+    Enlarge,
+    FromNoise,
+    FromPicture,
+    Inpaint,
+    InpaintBeside,
+    Scene,
+    Start,
+)
 from ornstein.interop.diffusers.swap import Schedulers
 from ornstein.processes.base import Affine
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
-from ornstein.samplers.base import Sampler, State, Step
+from ornstein.samplers.base import Sampler, Step
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import Choice, get
 from ornstein.training.fit import Data, Stage
@@ -288,26 +297,12 @@ class Pipeline(System):
 
 
 @final
-class Begun(Sampler[Tensor]):
+class Begun(Around):
     """A sampler, with the process and the deviation of the first state that go with it."""
 
     def __init__(self, sampler: Sampler[Tensor], process: Affine, deviation: float):
-        self.sampler, self.of, self.deviation = sampler, process, deviation
-
-    def init(self, x: Tensor, t: Tensor) -> State:
-        return self.sampler.init(x, t)
-
-    @property
-    def title(self) -> str:
-        return self.sampler.title
-
-    def start(self) -> float:
-        return self.sampler.start()
-
-    def step(
-        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, State]:
-        return self.sampler.step(x_t, t, s, state, rng, cond)
+        super().__init__(sampler)
+        self.of, self.deviation = process, deviation
 
 
 @final
