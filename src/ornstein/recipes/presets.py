@@ -51,7 +51,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "cifar10": Preset(
             _CIFAR
             | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "sampling_steps": 1000}
-            | {"variance": "large", "ema_half_life": 887_000, "precision": "fp32"},
+            | {"variance": "large", "ema_half_life": 887_000, "precision": "fp32", "sigma_data": 0.0},
             "Ho et al. 2020, appendix B",
             35.7e6,
             reduced=_REDUCED,
@@ -60,7 +60,8 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "ddim": {
         "cifar10": Preset(
             _CIFAR
-            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000},
+            | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000}
+            | {"sigma_data": 0.0},
             "Song et al. 2021, appendix D.1: the network of DDPM",
             35.7e6,
             reduced=_REDUCED,
@@ -70,7 +71,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "cifar10": Preset(
             _CIFAR
             | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000}
-            | {"variance": "large", "precision": "fp32", "measuring": 0.0005, "pixels": 2.0},
+            | {"variance": "large", "precision": "fp32", "sigma_data": 0.0, "measuring": 0.0005, "pixels": 2.0},
             "Bao et al. 2022, appendix F: DDPM's network and 50,000 images for Gamma; the last noise bounded by 2 pixels",
             35.7e6,
             reduced=_REDUCED,
@@ -80,7 +81,14 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "cifar10": Preset(
             _CIFAR
             | {"architecture": "ddpm_cifar10", "dropout": 0.1, "lr": 2e-4, "steps": 800_000, "ema_half_life": 887_000}
-            | {"variance": "large", "precision": "fp32", "head_lr": 1e-4, "head_width": 128, "pixels": 2.0},
+            | {
+                "variance": "large",
+                "precision": "fp32",
+                "sigma_data": 0.0,
+                "head_lr": 1e-4,
+                "head_width": 128,
+                "pixels": 2.0,
+            },
             "Bao et al. 2022, 2206.07309, appendix: DDPM's network; the head is a small U-Net in place of their residual block",
             reduced=_REDUCED | {"head_width": 32},
         ),

@@ -81,9 +81,9 @@ class NetworkConfig(ImageConfig):
     ] = "mp_unet"
     """``mp_unet`` of the sizes below, or a paper's network as :mod:`ornstein.networks.presets` builds it, at its own sizes"""
 
-    widths: tuple[int, ...] = (64, 128)
-    """channels at each resolution, finest first"""
-    blocks: int = 2
+    widths: tuple[int, ...] = (32, 64)
+    """channels at each resolution, finest first. These suit minutes on a CPU; see the guide for hours or a GPU"""
+    blocks: int = 1
     """residual blocks per resolution"""
     attention: tuple[int, ...] = ()
     """indices of ``widths`` that get attention; the coarsest has one in its middle always"""
@@ -93,7 +93,7 @@ class NetworkConfig(ImageConfig):
     """pixels are gathered in patch x patch blocks before the network"""
     dropout: float = 0.0
     steps: int = 4000
-    lr: float = 4e-3
+    lr: float = 1e-2
     decay: Decay = "inverse_sqrt"
     decay_steps: int = 2000
     warmup: int = 100
