@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import nn
 
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
-from ornstein.networks.layers.low_rank import add_low_rank, low_rank_of
+from ornstein.networks.layers.low_rank import low_rank_of
+from ornstein.recipes.low_rank import change, network_of
 from ornstein.recipes.registry import make_config
+from ornstein.recipes.saved import load
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import Checkpoint
 from ornstein.training.fit import Stage
@@ -92,30 +93,6 @@ class Start:
         save_file(tensors, run / ADAPTER, {"format": "pt", "ornstein_base": about})
 
 
-def network_of(system: System) -> nn.Module:
-    """The network whose weights are changed.
-
-    Raises:
-        CapabilityError: the system has no single one.
-    """
-    network = getattr(system.denoiser, "network", None)
-    if not isinstance(network, nn.Module):
-        raise CapabilityError(f"'{system.recipe}' has no single network that low-rank changes could be of")
-    return network
-
-
-def change(system: System, rank: int) -> None:
-    """Freeze a system and give its network low-rank changes."""
-    system.modules.requires_grad_(False)
-    add_low_rank(network_of(system), rank)
-
-
-def reshape(system: System, meta: Mapping[str, Any]) -> None:
-    """Give a new system the form that a checkpoint's weights have."""
-    if meta.get("lora") is not None:
-        change(system, int(meta["lora"]))
-
-
 def begun(name: str, base: Any, rank: int | None, found: Checkpoint | None, given: Mapping[str, Any]) -> Start:
     """What a run of recipe ``name`` begins with.
 
@@ -136,9 +113,7 @@ def begun(name: str, base: Any, rank: int | None, found: Checkpoint | None, give
         if rank is not None:
             raise UsageError("lora changes a trained model: say which (--from RUN)")
         return Start()
-    from ornstein.recipes import house
-
-    system = house.load(base)
+    system = load(base)
     if system.recipe != name:
         raise UsageError(f"{base} is a model of recipe '{system.recipe}', not of '{name}'")
     if low_rank_of(system.modules):
