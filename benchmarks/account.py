@@ -56,7 +56,7 @@ def networks() -> dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]
 
 
 def _diffusers_unet() -> nn.Module:
-    from unet_speed import _Diffusers
+    from peers import DiffusersUNet
 
     return _Diffusers()
 
