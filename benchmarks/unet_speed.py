@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
 import statistics
 import time
 import warnings
@@ -27,7 +26,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from peers import CHANNELS, SIZE, parameters, unets
+from peers import CHANNELS, SIZE, merge, parameters, unets
 from torch import nn
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -103,20 +102,6 @@ def compared(times: Times, task: str) -> dict[str, tuple[str, str, float]]:
                 peer = fastest(times, among)
                 found[f"{ours}, {kind}"] = (*peer, ratio(times[peer], times[ours, own]))
     return found
-
-
-def merge(path: Path, rows: list[dict[str, object]], keys: tuple[str, ...]) -> None:
-    """Write rows into a CSV, in the place of those with the same keys."""
-    old: list[dict[str, object]] = []
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            old = [dict(row) for row in csv.DictReader(file)]
-    new = {tuple(str(row[k]) for k in keys) for row in rows}
-    kept = [row for row in old if tuple(str(row[k]) for k in keys) not in new]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows([*kept, *rows])
 
 
 def main() -> None:
