@@ -111,7 +111,7 @@ def train(
         seed: of the weights, the data order and the noise.
         save_seconds: a checkpoint is written so often, and at the end.
         base: begin with the weights of this model (bundled, or a run), of the same recipe; its config holds where ``settings``
-            say nothing else.
+            say nothing else. Consistency models also take a model of ``edm``, as their teacher.
         lora: of the network train low-rank changes of this rank only; the run's ``adapter.safetensors`` holds them.
         captions: the encoder (``minilm``) by which the data's captions become a condition; a resumed run keeps its own.
         on_step: called after each step; ``on_save`` after each checkpoint, with the averaged weights in place.
@@ -148,7 +148,7 @@ def train(
         raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
     config = make_config(card.config, {**from_data, **given})
     if found is None and start.system is not None:
-        config = start.config_for(dataset.name, from_data, given)
+        config = start.config_for(name, dataset.name, from_data, given)
     endless = (minutes is not None or kimg is not None) and "steps" not in given
     if found is not None:
         config = _resumed_config(run, old, config, given)

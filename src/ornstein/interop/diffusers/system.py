@@ -100,6 +100,7 @@ class Pipeline(System):
         guidance_method: str | None = None,
         weak: System | None = None,
         batch: int = 64,
+        cache: int = 1,
         on_step: Callable[[Step], None] | None = None,
         image: Tensor | None = None,
         mask: Tensor | None = None,
@@ -126,7 +127,7 @@ class Pipeline(System):
         system = self.starting(n, image, mask, depth, strength, noise_level)
         return super(Pipeline, system).sample(
             n, steps=steps, seed=seed, sampler=sampler, grid=grid, guidance=guidance, guidance_method=guidance_method,
-            weak=weak, batch=batch, on_step=on_step, **conditions,
+            weak=weak, batch=batch, cache=cache, on_step=on_step, **conditions,
         )  # fmt: skip
 
     def starting(
