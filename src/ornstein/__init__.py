@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ornstein.core.importing import without_collection
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -26,7 +28,8 @@ _PUBLIC["restore"] = "ornstein.recipes.restore"
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        value = getattr(import_module(_PUBLIC[name]), name)
+        with without_collection():
+            value = getattr(import_module(_PUBLIC[name]), name)
         globals()[name] = value
         return value
     if name == "recipes":
