@@ -296,6 +296,8 @@ def require_classifier(names: list[str], extractor: Any, classes: tuple[str, ...
     comparable = bool(extractor.classes) and tuple(extractor.classes) == tuple(classes)
     if "label_agreement" in names and not comparable:
         raise DataError(f"label_agreement needs a classifier of the samples' classes; none is bundled for '{data}'")
+    if "groups" in names and not extractor.classes:
+        raise DataError(f"groups needs an extractor that classifies, and {extractor.name} does not")
     if "classifier_score" in names and not (extractor.classes or extractor.original_inception):
         raise DataError(f"classifier_score needs an extractor that classifies, and {extractor.name} does not")
     return comparable
