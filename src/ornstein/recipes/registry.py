@@ -71,6 +71,7 @@ MODULES = (
     "ornstein.recipes.restoration.sdedit",
     "ornstein.recipes.restoration.sr3",
     "ornstein.recipes.restoration.srdiff",
+    "ornstein.recipes.restoration.unit_ddpm",
     "ornstein.recipes.series.csdi",
     "ornstein.recipes.series.generator",
     "ornstein.recipes.series.sssd",
