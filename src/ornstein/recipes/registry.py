@@ -63,6 +63,7 @@ MODULES = (
     "ornstein.recipes.restoration.ccdf",
     "ornstein.recipes.restoration.cdm",
     "ornstein.recipes.restoration.ddrm",
+    "ornstein.recipes.restoration.diss",
     "ornstein.recipes.restoration.dps",
     "ornstein.recipes.restoration.gdmp",
     "ornstein.recipes.restoration.generative_colorization",
