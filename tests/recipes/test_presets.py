@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,13 @@ from ornstein.data import Images
 from ornstein.data.series import Record, SeriesTable
 from ornstein.recipes import presets, registry
 
+_MAP = np.zeros((8, 1, 8, 8), dtype=np.uint8)
+ASKED: dict[str, dict[str, Any]] = {
+    "unit-ddpm": {"labels": np.arange(8) % 2, "classes": ("a", "b")},
+    "semantic-diffusion-model": {"conds": {"regions": _MAP}},
+    "dag": {"conds": {"depth": _MAP}},
+}
+"""What some recipes ask of the data, for the eight pictures of the test at a size of 8."""
 ALL = [(recipe, name) for recipe, some in presets.PRESETS.items() for name in some]
 
 
@@ -38,7 +46,7 @@ def test_trains_two_steps_at_a_lower_resolution(recipe: str, name: str, tmp_path
         assert result.step == 2 and math.isfinite(result.loss)
         return
     data = torch.randint(0, 256, (8, settings["channels"], settings["size"], settings["size"]), dtype=torch.uint8)
-    images = Images(data.numpy(), name="noise")
+    images = Images(data.numpy(), name="noise", **ASKED.get(recipe, {}))
     _, result = ornstein.train(recipe, data=images, out=tmp_path / "run", settings=settings)
     assert result.step == 2 and math.isfinite(result.loss)
 

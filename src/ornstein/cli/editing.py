@@ -24,6 +24,7 @@ from ornstein.recipes.edit import interpolate, sdedit, translate
 from ornstein.recipes.restore import restore
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
+from ornstein.recipes.translation import Translation
 from ornstein.recipes.windows import widened
 
 
@@ -38,6 +39,8 @@ def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) 
     for option in ("prompt", "negative", "depth", "sampler"):
         if getattr(args, option) is not None:
             raise UsageError(f"--{option} goes with a system that reads prompts, which this one does not")
+    if isinstance(system, Translation):
+        return between_domains(args, system, files, on_step)
     channels, height, width = system.data_shape
     label = {} if args.label is None else {"label": args.label}
     common = {"seed": args.seed, "guidance": args.guidance, "batch": args.batch, "on_step": on_step}
@@ -69,6 +72,21 @@ def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) 
         **label,
     )
     return made, beside(shown, made.tensor)
+
+
+def between_domains(
+    args: argparse.Namespace, system: Translation, files: list[Path], on_step: Callable[[Any], None]
+) -> tuple[Samples, Tensor]:
+    """Pictures of one domain as pictures of the other, by a system that was trained to translate."""
+    if args.task != "translate" or args.label is None:
+        raise UsageError(
+            f"'{system.recipe}' translates between {' and '.join(system.domains)}: give --task translate --label, the domain to "
+            "translate to"
+        )
+    channels, height, width = system.shape
+    given = torch.stack([read(f, channels // 2, (width, height)) for f in files])
+    made = system.translated(given, args.label, steps=args.steps, seed=args.seed, batch=args.batch, on_step=on_step)
+    return made, beside(given, made.tensor)
 
 
 def _from(args: argparse.Namespace) -> str | int:

@@ -403,6 +403,55 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED_TOLD,
         ),
     },
+    "unit-ddpm": {
+        "pairs64": Preset(
+            _TOLD
+            | {
+                "size": 64,
+                "widths": (128, 256, 256, 256),
+                "blocks": 2,
+                "attention": (2,),
+                "lr": 1e-5,
+                "translator_lr": 1e-5,
+            }
+            | {"translator_width": 64, "translator_halvings": 2, "translator_blocks": 6, "sampling_steps": 1000},
+            "Sasaki et al. 2021, section 4: 64 pixels, T = 1000, Adam at 1e-5 (not confirmed); blocks of another family here",
+            reduced=_REDUCED_TOLD | {"translator_width": 8, "translator_blocks": 1},
+        ),
+    },
+    "semantic-diffusion-model": {
+        "ade20k-256": Preset(
+            {"size": 256, "channels": 3, "regions": 151, "widths": (256, 256, 512, 512, 1024, 1024), "blocks": 2}
+            | {"attention": (3, 4, 5), "head": 64, "hidden": 128, "lr": 1e-4, "clip": 0.0, "ema_half_life": 110_000}
+            | {"sampling_steps": 1000, "steps": 350_000, "batch": 16, "flip": False},
+            "Wang et al. 2022, section 4: 256 pixels, attention at 32, 16 and 8; the steps and the batch are not confirmed",
+            reduced={"size": 8, "batch": 2, "widths": (8, 16), "attention": (), "blocks": 1, "head": 8, "hidden": 8},
+        ),
+    },
+    "diss": {
+        "cats512": Preset(
+            _TOLD
+            | {
+                "size": 512,
+                "widths": (64, 128, 128, 256, 256, 512, 512),
+                "blocks": 2,
+                "attention": (4, 5, 6),
+                "block": 16,
+            }
+            | {"lr": 1e-4, "sampling_steps": 250, "ema_half_life": 110_000},
+            "Cheng et al. 2022, section 4: 512 pixels, T = 1000, 250 steps when sampling; blocks of another family here",
+            reduced=_REDUCED_TOLD | {"block": 2},
+        ),
+    },
+    "dag": {
+        "bedroom256": Preset(
+            _TOLD
+            | {"size": 256, "widths": (256, 256, 512, 512, 1024, 1024), "blocks": 2, "attention": (3, 4, 5), "lr": 1e-4}
+            | {"strong": ("decoder.4", "decoder.8", "decoder.12", "decoder.16", "decoder.20"), "weak": ("decoder.12",)},
+            "Kim et al. 2022, section 4: the U-Net of ADM at 256 pixels; the layers are ours, the blocks of another family",
+            reduced=_REDUCED_TOLD | {"strong": ("decoder.1", "decoder.5"), "weak": ("decoder.3",)},
+        ),
+    },
     "shortcut": {
         "celeba256-latents": Preset(
             {"architecture": "dit_b", "size": 32, "channels": 4, "batch": 64, "steps": 400_000, "warmup": 5000}

@@ -20,29 +20,33 @@ class ConditionedPart(Sampler):
 
     grad_x log p(x_t | y) ~ grad_x log p(x_t, y_t): exact as the known part's noise goes to 0, which is what a speed
     of its own is for. ``known`` is the whole state with the known part filled in, ``mask`` is True there. CMDE of
-    Batzolis et al. 2022.
+    Batzolis et al. 2022. From the time ``release`` on, both parts are denoised together (Sasaki et al. 2021); at 0 the known
+    part stays known and is returned as given.
     """
 
     needs = GaussianProcess
     order: ClassVar[int] = 1
     stochastic: ClassVar[bool] = True
 
-    def __init__(self, sampler: DenoisingSampler, known: Tensor, mask: Tensor):
+    def __init__(self, sampler: DenoisingSampler, known: Tensor, mask: Tensor, release: float = 0.0):
         if not isinstance(sampler.process, GaussianProcess):
             raise UsageError(f"a known part is noised by a Gaussian process, not by {type(sampler.process).__name__}")
         if mask.dtype != torch.bool or not bool(mask.any()) or bool(mask.all()):
             raise UsageError(
                 "the mask must be boolean, True where the state is known, and neither everywhere nor nowhere"
             )
-        self.sampler, self.known, self.mask = sampler, known, mask
+        if not 0 <= release <= 1:
+            raise UsageError(f"release, the time from which the known part is free, lies in [0, 1], got {release}")
+        self.sampler, self.known, self.mask, self.release = sampler, known, mask, release
 
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
     ) -> tuple[Tensor, State]:
         known = self.known.to(x_t).expand_as(x_t)  # of the batch's size, so that every sample has its own noise
-        x_t = torch.where(self.mask, self.sampler.process.marginal(known, t).sample(rng), x_t)
+        held = self.mask & (t > self.release)
+        x_t = torch.where(held, self.sampler.process.marginal(known, t).sample(rng), x_t)
         x_s, state = self.sampler.step(x_t, t, s, state, rng, cond)
-        return torch.where(self.mask & (s == 0), known, x_s), state
+        return torch.where(held & (s == 0), known, x_s), state
 
     def init(self, x: Tensor, t: Tensor) -> State:
         return self.sampler.init(x, t)
