@@ -214,7 +214,7 @@ def test_bad_annotations() -> None:
     boxes = good.cond["boxes"][..., [2, 1, 0, 3]]
     with pytest.raises(DataError, match="has no area: x1 < x2"):
         loss(changed(boxes=boxes), Stream(0))
-    with pytest.raises(DataError, match="need boxes .* and masks"):
+    with pytest.raises(DataError, match=r"need boxes .* and masks"):
         loss(changed(masks=good.cond["masks"][..., :8]), Stream(0))
     with pytest.raises(DataError, match=r"kind 7 is out of range: there are 0 .. 1"):
         loss(changed(kinds=torch.full_like(good.cond["kinds"], 7)), Stream(0))
