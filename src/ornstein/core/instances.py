@@ -40,7 +40,7 @@ def mask_logits(filters: Tensor, maps: Tensor, size: tuple[int, int]) -> Tensor:
     """
     m = MAPS
     b, n, _ = filters.shape
-    w1, b1, w2, b2, w3, b3 = filters.split([m * m, m, m * m, m, m, 1], -1)
+    w1, b1, w2, b2, w3, b3 = torch.split(filters, [m * m, m, m * m, m, m, 1], -1)
     y = maps.flatten(2)[:, None]  # [B, 1, 8, hw]
     y = F.relu(w1.reshape(b, n, m, m) @ y + b1[..., None])
     y = F.relu(w2.reshape(b, n, m, m) @ y + b2[..., None])
