@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ornstein.core.errors import UsageError
+from ornstein.data import shapes
 from ornstein.data.series import Record, SeriesTable
 from ornstein.recipes import registry
 from ornstein.testing.conformance import check_recipe
@@ -21,6 +22,8 @@ OWN: dict[str, dict[str, Any]] = {
     **{name: {"widths": (16,)} for name in ("generative-colorization", "palette", "sr3")},
     "baseline-flow": {"depth": 2, "width": 16},
     "cdm": {"base_sampling_steps": 2, "widths": (16,)},
+    "diffusion-inst": {"width": 16, "head": 8, "proposals": 6},
+    "imagebart": {"autoencoder_steps": 1, "codec_widths": (8, 8), "critic_start": 0, "codes": 8, "width": 32},
     "latent-diffusion": {"autoencoder_steps": 1, "codec_widths": (8, 8), "critic_start": 0},
     "srdiff": {"encoder_width": 4, "encoder_blocks": 1, "widths": (16,)},
     "rectified-flow": {"pairs": 8, "pair_steps": 2},
@@ -74,6 +77,9 @@ def waves() -> SeriesTable:
 
 def lives(name: str, settings: dict[str, Any], sampling_steps: int = 3) -> None:
     """The whole life of a recipe, on data of its area."""
+    if name == "diffusion-inst":
+        check_recipe(name, small(name) | settings, shapes(12, size=16), None, sampling_steps)
+        return
     if registry.card(name).area != "series":
         check_recipe(name, small(name) | settings, sampling_steps=sampling_steps)
         return

@@ -158,6 +158,7 @@ def test_bad_sets() -> None:
     [
         ({"members": 0}, "members and code_depth must be at least 1, got 0 and 1"),
         ({"code_patch": 3}, r"not a multiple of code_patch \(3\)"),
+        ({"sigma_data": -1.0}, "sigma_data, a standard deviation"),
         ({"chain": 1}, "chain must be at least 2"),
         ({"sampling_steps": 2000}, "sampling_steps must lie in 1 .. 1000"),
     ],

@@ -23,6 +23,7 @@ from ornstein.data.encoded import encode_once as encode_once
 from ornstein.data.folder import folder_pictures as folder_pictures
 from ornstein.data.folder import read_folder as read_folder
 from ornstein.data.idx import read_idx as read_idx
+from ornstein.data.instances import shapes as shapes
 from ornstein.data.loader import Augment as Augment
 from ornstein.data.loader import Loader as Loader
 from ornstein.data.open import FOLDER_SIZE as FOLDER_SIZE

@@ -53,7 +53,7 @@ class SetEncoder(nn.Module):
 
 @final
 class Exemplified(nn.Module):
-    """A network that is told a set ``cond[name]`` as the encoder's vector ``cond[into]``, or with ``tokens`` as all its tokens."""
+    """A network that is told a set ``cond[name]`` as the encoder's vector ``cond[into]``, or as all its tokens."""
 
     def __init__(self, network: nn.Module, encoder: SetEncoder, name: str, into: str, tokens: bool = False):
         super().__init__()

@@ -19,7 +19,9 @@ from ornstein.samplers.analytic_dpm import AnalyticDPM
 from ornstein.samplers.ancestral import Ancestral
 from ornstein.samplers.ancestral_second_order import DPM2Ancestral, DPMPP2SAncestral
 from ornstein.samplers.annealed_langevin import AnnealedLangevin
+from ornstein.samplers.autoregressive import Autoregressive
 from ornstein.samplers.base import DenoisingSampler
+from ornstein.samplers.box_renewal import BoxRenewal
 from ornstein.samplers.consistent_annealed import ConsistentAnnealed
 from ornstein.samplers.ddim import DDIM
 from ornstein.samplers.ddim_inversion import DDIMInversion
@@ -98,6 +100,8 @@ ASCENDING: dict[str, type[DenoisingSampler]] = {"ddim_inversion": DDIMInversion}
 """Those that go from data to noise: found by name, but no way to draw samples."""
 
 LEARNED: dict[str, type[DenoisingSampler]] = {
+    "autoregressive": Autoregressive,
+    "box_renewal": BoxRenewal,
     "flow_map": FlowMap,
     "renoise": Renoise,
     "score_annealing": ScoreAnnealing,

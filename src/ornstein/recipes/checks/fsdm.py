@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import final
 
@@ -16,12 +17,10 @@ from ornstein.data import Loader
 from ornstein.data.companions import Companions, floats
 from ornstein.data.dataset import Images
 from ornstein.denoisers.denoiser import Preconditioned
-from ornstein.denoisers.parametrizations import Eps
 from ornstein.networks.sets import Exemplified, SetEncoder
 from ornstein.objectives.denoising import Denoising
 from ornstein.objectives.times import DiscreteTimes
-from ornstein.processes.gaussian import VP
-from ornstein.processes.schedules import Table
+from ornstein.objectives.weights import snr
 from ornstein.recipes.check import Check, Condition
 from ornstein.recipes.checks.told import ToldMLP
 from ornstein.recipes.few_shot import NAME
@@ -79,9 +78,9 @@ def on_the_line(seed: int) -> dict[str, float]:
     torch.manual_seed(seed)
     encoder = SetEncoder(channels=1, size=1, width=16, patch=1, depth=1)
     network = Exemplified(ToldMLP((1, 1, 1), CODE, (16,), width=48), encoder, NAME, CODE)
-    process = VP(Table.linear(200, 1e-4, 0.06), t_min=1 / 200)
-    denoiser = Preconditioned(network, process, Eps())
-    objective = Denoising(denoiser, Identity(), DiscreteTimes(200))
+    line = dataclasses.replace(CONFIG, sigma_data=1.0)
+    denoiser = Preconditioned(network, line.process(), line.parametrization())
+    objective = Denoising(denoiser, Identity(), DiscreteTimes(line.chain), snr)
     spec = OptimizerSpec(lr=2e-3, warmup=100, decay="cosine", decay_steps=LINE_STEPS)
     update = Update(objective, list(denoiser.parameters()), spec)
     fit(denoiser, [Stage("line", Line(128, seed), [update], LINE_STEPS)], Engine(seed=seed, ema_half_life=12_800))
@@ -127,7 +126,7 @@ def learned(seed: int, steps: int) -> tuple[System, Images]:
     small = ToldMLP(CONFIG.shape, CODE, (CONFIG.code_width,), width=256)
     denoiser.network = Exemplified(small, CONFIG.encoder(), NAME, CODE)
     spec = OptimizerSpec(lr=1e-3, warmup=100, decay="cosine", decay_steps=steps)
-    objective = Denoising(denoiser, system.codec, DiscreteTimes(CONFIG.chain), cond_dropout=CONFIG.cond_dropout)
+    objective = Denoising(denoiser, system.codec, DiscreteTimes(CONFIG.chain), snr, cond_dropout=CONFIG.cond_dropout)
     data = Companions(Loader(seen, CONFIG.batch, seed), SHOTS, NAME)
     stage = Stage("glyphs", data, [Update(objective, list(denoiser.parameters()), spec)], steps)
     fit(system.modules, [stage], Engine(seed=seed, ema_half_life=6400))
@@ -163,8 +162,8 @@ def error(denoiser: Preconditioned, x: Tensor, sets: Tensor, seed: int) -> float
     t = t.clamp_min(denoiser.process.t_min)[:, None, None, None]
     x_t = denoiser.process.marginal(flat, t).sample(rng)
     cond = {NAME: sets.repeat_interleave(x.shape[1], 0)} if sets.shape[1] else {}
-    target = denoiser.parametrization.target(denoiser.process, flat, x_t, t)
-    return float((denoiser.output(x_t, t, cond) - target).square().mean())
+    guess = denoiser.process.eps(x_t, t, denoiser(x_t, t, cond).mean)
+    return float((guess - denoiser.process.eps(x_t, t, flat)).square().mean())
 
 
 def recognised(x: Tensor, classes: Tensor) -> float:
@@ -178,7 +177,7 @@ CHECK = Check(
     paper="better FID, precision and recall than DDPM, its class-conditional sibling and neural statisticians on classes unseen "
     "in training of CIFAR-100, miniImageNet and CelebA (figures not confirmed)",
     claim="given five points of an unseen class, draws have the mean of the exact predictive law; on unseen glyphs, examples "
-    "lower the denoising error, five more than one, draws are recognised as of the examples' class, and their order is irrelevant",
+    "lower the denoising error, five more than one, draws are recognised as of the examples' class, and order is irrelevant",
     conditions=(
         Condition("line_mean_error", "<", 0.05, "half of the deviation inside a class, 0.1"),
         Condition("line_std_ratio", "<", 1.3, "the exact predictive deviation, up to a third"),

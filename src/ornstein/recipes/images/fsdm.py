@@ -2,7 +2,8 @@ r"""Few-shot diffusion: pictures of a class that training never saw, told by a h
 
 Training shows each picture beside others of its class, never itself, one to ``members`` of them; an encoder of sets makes a
 vector (or tokens) of these. Differences from the paper: a small U-Net of another family, patches averaged over the set (the
-variant that no order of the examples changes) with two layers before the mean, no time in the encoder, the deterministic c.
+variant that no order of the examples changes) with two layers before the mean, no time in the encoder, the
+deterministic c; and the network's task is scaled as in :mod:`ornstein.recipes.images.ddpm`, the loss being that of eps.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from ornstein.codecs.base import Scale
 from ornstein.core.errors import DataError, UsageError
 from ornstein.data import Loader
 from ornstein.data.companions import Companions
 from ornstein.denoisers.denoiser import Preconditioned
-from ornstein.denoisers.parametrizations import Eps
+from ornstein.denoisers.parametrizations import Clocked, EDMScaling, Eps, Parametrization
 from ornstein.networks.layers.conditioning import TextCondition, VectorCondition
 from ornstein.networks.sets import Exemplified, SetEncoder
 from ornstein.objectives.denoising import Denoising
 from ornstein.objectives.times import DiscreteTimes
+from ornstein.objectives.weights import snr
 from ornstein.processes.gaussian import VP
 from ornstein.processes.schedules import Table
 from ornstein.recipes.few_shot import NAME, FewShot
@@ -51,6 +55,8 @@ class FSDM(NetworkConfig):
     beta_1: float = 1e-4
     beta_T: float = 0.02
     sampling_steps: int = 100
+    sigma_data: float = 0.5
+    """deviation of the data for which the network's task is scaled; 0: it predicts eps itself, as in the paper"""
     guidance: float = 1.0
 
     def __post_init__(self) -> None:
@@ -61,10 +67,24 @@ class FSDM(NetworkConfig):
             raise UsageError(f"sampling_steps must lie in 1 .. {self.chain} (the chain), got {self.sampling_steps}")
         if self.members < 1 or self.code_depth < 1:
             raise UsageError(f"members and code_depth must be at least 1, got {self.members} and {self.code_depth}")
+        if self.sigma_data < 0:
+            raise UsageError(f"sigma_data, a standard deviation, must be positive or 0, got {self.sigma_data}")
         if self.code_patch < 1 or self.size % self.code_patch:
             raise UsageError(
                 f"pictures of {self.size} x {self.size} are not a multiple of code_patch ({self.code_patch}): choose another"
             )
+
+    def process(self) -> VP:
+        """The chain."""
+        return VP(Table.linear(self.chain, self.beta_1, self.beta_T), t_min=1 / self.chain)
+
+    def parametrization(self) -> Parametrization:
+        """What the network's output means: eps, or with ``sigma_data`` what the best linear guess leaves of it."""
+        if not self.sigma_data:
+            return Eps()
+        process = self.process()
+        ends = [float(process.log_snr(torch.tensor(t, dtype=torch.float64))) for t in (1.0, process.t_min)]
+        return Clocked(EDMScaling(self.sigma_data), ends[0], ends[1])
 
     def encoder(self) -> SetEncoder:
         """Of sets, untrained."""
@@ -97,8 +117,7 @@ class FSDM(NetworkConfig):
 )
 def fsdm(c: FSDM = FSDM()) -> System:
     """The few-shot system: ``system.sample(n, set=examples)``."""
-    process = VP(Table.linear(c.chain, c.beta_1, c.beta_T), t_min=1 / c.chain)
-    denoiser = Preconditioned(c.told(), process, Eps(), channels_last=True)
+    denoiser = Preconditioned(c.told(), c.process(), c.parametrization(), channels_last=True)
     codec = Scale()
 
     def training(system: System, data: Data) -> Iterator[Stage]:
@@ -107,7 +126,7 @@ def fsdm(c: FSDM = FSDM()) -> System:
                 "few-shot training looks up others of a class, which a stream of shards cannot; give a table"
             )
         denoiser.autocast = c.autocast
-        objective = Denoising(denoiser, codec, DiscreteTimes(c.chain), cond_dropout=c.cond_dropout)
+        objective = Denoising(denoiser, codec, DiscreteTimes(c.chain), snr, cond_dropout=c.cond_dropout)
         update = Update(objective, list(denoiser.parameters()), c.optimizer())
         yield Stage("denoiser", Companions(data, c.members, NAME), [update], c.steps)
 

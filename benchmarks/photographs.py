@@ -1,0 +1,216 @@
+"""Restoring photographs that a small model never saw, beside the classical methods of scikit-image: a table and a picture.
+
+    python benchmarks/photographs.py [--minutes 120] [--run runs/photographs] [--patches 24] [--steps 50] [--methods ddrm,pigdm]
+
+Trains an EDM model (or goes on with the run) on patches of 64 x 64 of the photographs that scikit-image and scikit-learn carry,
+without those held out, and of the Debian package mate-backgrounds (fetched once, into the cache); then restores patches of the
+photographs held out. Writes benchmarks/results/photographs.csv (PSNR, SSIM, and how well the result explains what was measured,
+in dB) and docs/pictures/photographs.png: by task, what is measured, the method of scikit-image, ours, the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import skimage
+import torch
+from PIL import Image
+from skimage import metrics, restoration, transform
+from sklearn import datasets
+from torch import Tensor
+
+import ornstein
+from ornstein.codecs.base import to_bytes
+from ornstein.core.measurement import Linear, Measurement
+from ornstein.core.rng import Stream
+from ornstein.data import Images, cache_dir
+from ornstein.data.debian import unpack
+from ornstein.measurements import Direct, Mask, bicubic, gaussian_blur
+from ornstein.recipes.samples import image_grid
+from ornstein.recipes.system import System
+
+SIZE, SHOWN = 64, 6
+ROOT = Path(__file__).parent
+RESULTS, PICTURE = ROOT / "results" / "photographs.csv", ROOT.parent / "docs" / "pictures" / "photographs.png"
+HELD_OUT = ("chelsea", "coffee")
+SEEN = ("astronaut", "rocket", "motorcycle_left", "china", "flower")
+SETTINGS = {"widths": (32, 64, 96), "blocks": 1, "attention": (2,), "batch": 32, "flip": True, "patch": 2}
+SCALE, BLUR, NOISE = 4, 2.0, 0.2
+Answer = Callable[[np.ndarray], np.ndarray]
+"""A measured picture ``[h, w, C]`` in [0, 1] to a picture."""
+
+
+def photographs() -> dict[str, Image.Image]:
+    """By name, those of the packages."""
+    folder = Path(skimage.__file__).parent / "data"
+    found = {path.stem: path for path in folder.iterdir() if path.suffix in (".png", ".jpg")}
+    found |= {Path(name).stem: Path(name) for name in datasets.load_sample_images().filenames}
+    return {name: Image.open(found[name]).convert("RGB") for name in (*HELD_OUT, *SEEN)}
+
+
+def landscapes() -> list[Image.Image]:
+    """The photographs of mate-backgrounds, at most 1280 wide."""
+    folder = cache_dir() / "mate-backgrounds"
+    nature = folder / "usr" / "share" / "backgrounds" / "mate" / "nature"
+    if not nature.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        unpack("mate-backgrounds", folder, "run with --without-landscapes")
+    out = []
+    for path in sorted(nature.glob("*.jpg")):
+        image = Image.open(path).convert("RGB")
+        image.thumbnail((1280, 1280))
+        out.append(image)
+    return out
+
+
+def patches(images: list[Image.Image], each: int, least: int, most: int, seed: int) -> np.ndarray:
+    """``[N, 3, 64, 64]`` bytes: squares of random sides and places, made smaller to 64."""
+    random, out = np.random.default_rng(seed), []
+    for image in images:
+        for _ in range(each):
+            side = int(random.integers(least, min(most, *image.size) + 1))
+            x, y = (int(random.integers(0, extent - side + 1)) for extent in image.size)
+            small = image.resize((SIZE, SIZE), Image.Resampling.LANCZOS, box=(x, y, x + side, y + side))
+            out.append(np.asarray(small).transpose(2, 0, 1))
+    return np.stack(out)
+
+
+def training_set(each: int, with_landscapes: bool) -> Images:
+    """Patches of every photograph that may be seen."""
+    every = photographs()
+    images = [every[name] for name in SEEN] + (landscapes() if with_landscapes else [])
+    return Images(patches(images, each, SIZE, 320, 0), name="photographs")
+
+
+def measurements(x: Tensor) -> dict[str, Measurement]:
+    """What is known of pictures ``[n, 3, 64, 64]`` in [-1, 1], by task."""
+    shape, rng = (3, SIZE, SIZE), Stream(0)
+    known = torch.ones(1, SIZE, SIZE)
+    known[:, 20:44, 20:44] = 0
+    operators: dict[str, tuple[Linear, float]] = {
+        "inpaint": (Mask(known), 0.0),
+        "superres": (bicubic(shape, SCALE), 0.0),
+        "deblur": (gaussian_blur(shape, BLUR), 0.02),
+        "denoise": (Direct(), NOISE),
+    }
+    given = {}
+    for task, (operator, noise) in operators.items():
+        y = operator(x)
+        given[task] = Measurement(y + noise * rng.normal_like(y), operator, noise)
+    return given
+
+
+def classical() -> dict[str, dict[str, Answer]]:
+    """The methods of scikit-image, by task."""
+    hole = np.zeros((SIZE, SIZE), bool)
+    hole[20:44, 20:44] = True
+    reach = int(4 * BLUR)
+    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / BLUR) ** 2)
+    kernel = np.outer(bell, bell) / bell.sum() ** 2
+
+    def wiener(y: np.ndarray) -> np.ndarray:
+        wide = np.pad(y, ((reach, reach), (reach, reach), (0, 0)), mode="reflect")  # or its edges would ring
+        whole = np.stack([restoration.wiener(wide[..., c], kernel, 0.01) for c in range(3)], -1)
+        return whole[reach:-reach, reach:-reach]
+
+    def tv(y: np.ndarray) -> np.ndarray:
+        return np.asarray(restoration.denoise_tv_chambolle(y, weight=NOISE / 2, channel_axis=-1))
+
+    return {
+        "inpaint": {"biharmonic": lambda y: restoration.inpaint_biharmonic(y, hole, channel_axis=-1)},
+        "superres": {"bicubic": lambda y: transform.resize(y, (SIZE, SIZE), order=3, mode="reflect")},
+        "deblur": {"wiener": wiener, "as measured": lambda y: y},
+        "denoise": {"total variation": tv, "as measured": lambda y: y},
+    }
+
+
+def in_unit(x: Tensor) -> np.ndarray:
+    """``[n, C, H, W]`` in [-1, 1] to ``[n, H, W, C]`` in [0, 1]."""
+    return ((x.double() + 1) / 2).movedim(1, -1).numpy()
+
+
+def of_unit(x: np.ndarray) -> Tensor:
+    """The way back, cut to the range."""
+    return torch.from_numpy(2 * np.clip(x, 0, 1) - 1).movedim(-1, 1).float()
+
+
+def scores(found: Tensor, x: Tensor, given: Measurement) -> dict[str, float]:
+    """PSNR and SSIM with the truth, and the PSNR of what the result would have measured, means over pictures."""
+    a, b = in_unit(found.clamp(-1, 1)), in_unit(x)
+    pairs = list(zip(a, b, strict=True))
+    error = given.operator(found.clamp(-1, 1)) - given.y
+    explained = 10 * torch.log10(4 / error.flatten(1).square().mean(1).clamp_min(1e-10))
+    return {
+        "psnr": float(np.mean([metrics.peak_signal_noise_ratio(t, f, data_range=1) for f, t in pairs])),
+        "ssim": float(np.mean([metrics.structural_similarity(t, f, data_range=1, channel_axis=-1) for f, t in pairs])),
+        "consistency": float(explained.mean()),
+    }
+
+
+def restored(system: System, x: Tensor, methods: list[str], steps: int) -> dict[str, dict[str, Tensor]]:
+    """By task and method: the classical ones, then ours with one draw each."""
+    out: dict[str, dict[str, Tensor]] = {}
+    baselines = classical()
+    for task, given in measurements(x).items():
+        known = in_unit(given.y)
+        out[task] = {
+            name: of_unit(np.stack([np.asarray(answer(y)) for y in known])) for name, answer in baselines[task].items()
+        }
+        for method in methods:
+            made = ornstein.restore(system, given, method=method, steps=steps, seed=0, batch=16)
+            out[task][method] = made.tensor
+            print(f"{task}, {method}: done", flush=True)
+    return out
+
+
+def draw(x: Tensor, results: Mapping[str, Mapping[str, Tensor]], path: Path) -> None:
+    """For every task a block of rows: measured, each method, the truth."""
+    rows = []
+    for task, given in measurements(x[:SHOWN]).items():
+        seen = torch.nn.functional.interpolate(given.y, (SIZE, SIZE), mode="nearest")
+        rows += [seen, *(v[:SHOWN] for name, v in results[task].items() if name != "as measured"), x[:SHOWN]]
+    grid = image_grid(to_bytes(torch.cat(rows).clamp(-1, 1)), columns=min(SHOWN, len(x)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    grid.save(path, optimize=True)
+
+
+def main() -> None:
+    """Train, restore, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=120)
+    parser.add_argument("--run", type=Path, default=Path("runs") / "photographs")
+    parser.add_argument("--each", type=int, default=800, help="patches of each photograph in training")
+    parser.add_argument("--patches", type=int, default=24, help="of the held-out photographs, in all")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--methods", default="ddrm,pigdm")
+    parser.add_argument("--without-landscapes", action="store_true", help="leave mate-backgrounds out")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--picture", type=Path, default=PICTURE)
+    args = parser.parse_args()
+    data = training_set(args.each, not args.without_landscapes)
+    system, result = ornstein.train("edm", data=data, out=args.run, settings=SETTINGS, minutes=args.minutes)
+    print(f"{len(data)} patches, {result.step} steps, loss {result.loss:.4f}", flush=True)
+    every = photographs()
+    held = patches([every[name] for name in HELD_OUT], -(-args.patches // len(HELD_OUT)), 128, 256, 1)
+    x = torch.from_numpy(held).float() / 127.5 - 1
+    results = restored(system, x, args.methods.split(","), args.steps)
+    given = measurements(x)
+    args.results.parent.mkdir(parents=True, exist_ok=True)
+    with args.results.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(["task", "method", "psnr", "ssim", "consistency", "patches", "steps"])
+        for task, made in results.items():
+            for name, found in made.items():
+                row = scores(found, x, given[task])
+                ours = args.steps if name in args.methods.split(",") else 0
+                table.writerow([task, name, *(f"{v:.3f}" for v in row.values()), len(x), ours])
+                print(f"{task:9} {name:16} " + "  ".join(f"{k} {v:.3f}" for k, v in row.items()), flush=True)
+    draw(x, results, args.picture)
+
+
+if __name__ == "__main__":
+    main()
