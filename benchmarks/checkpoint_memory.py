@@ -23,7 +23,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
 OPTIONS = (
-    "none", "attention-slicing", "vae-slicing", "vae-tiling", "bf16", "stored-fp8", "stored-bf16",
+    "none", "attention-slicing", "vae-slicing", "vae-tiling", "bf16", "bf16,vae-bf16", "stored-fp8", "stored-bf16",
     "attention-slicing,vae-tiling,stored-fp8",
 )  # fmt: skip
 WIDTHS = {"small": (96, 192, 384, 384), "sd15": (320, 640, 1280, 1280)}
@@ -81,14 +81,12 @@ def measure(path: Path, options: str, steps: int, device: str) -> dict[str, floa
 
     assert StableDiffusionPipeline and CLIPTextModel
     from ornstein.interop.diffusers import load
-    from ornstein.interop.diffusers.memory import save_memory, weights_in_bytes
+    from ornstein.interop.diffusers.memory import weights_in_bytes
 
     on_device = device.startswith("cuda")
     before = float(torch.cuda.memory_allocated()) if on_device else resident("VmRSS")
     begin = time.monotonic()
-    system = load(path)
-    if options != "none":
-        save_memory(system, options.split(","), device)
+    system = load(path, memory=() if options == "none" else options.split(","), device=device)
     if "offload" not in options:
         system.to(device)
     loaded = time.monotonic() - begin

@@ -45,6 +45,8 @@ class Case:
     """those that are compared; None is the folder's own"""
     size: tuple[int, int] | None = None
     steps: int = 8
+    unshifted: bool = False
+    """whether diffusers' pipeline decodes without adding the autoencoder's shift, which it took off when encoding"""
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,13 @@ def drawing(rng: Rng) -> Iterator[None]:
 
 
 @contextmanager
-def decoded(vae: Any) -> Iterator[list[Tensor]]:
-    """What an autoencoder is asked to decode."""
+def decoded(vae: Any, shift: float = 0.0) -> Iterator[list[Tensor]]:
+    """What an autoencoder is asked to decode, after adding ``shift`` to it."""
     seen: list[Tensor] = []
     plain = vae.decode
 
     def decode(z: Tensor, *args: Any, **options: Any) -> Any:
+        z = z + shift
         seen.append(z.clone())
         return plain(z, *args, **options)
 
@@ -150,7 +153,8 @@ def compare(path: Path, case: Case, sampler: str | None = None) -> Difference:
             pipe.scheduler = getattr(diffusers, kind).from_config(own.config, **options)
         with decoded(system.codec.model) as z:
             ours = system.sample(N, steps=case.steps, seed=0, sampler=sampler, **case.ours).tensor
-        with quiet(), drawing(Rng(range(N))), decoded(pipe.vae) as w:
+        shift = float(pipe.vae.config.shift_factor) if case.unshifted else 0.0
+        with quiet(), drawing(Rng(range(N))), decoded(pipe.vae, shift) as w:
             theirs = pipe(num_inference_steps=case.steps, output_type="pt", **case.theirs)[0]
     finally:
         pipe.scheduler = own

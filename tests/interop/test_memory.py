@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import ornstein
@@ -15,7 +17,7 @@ from ornstein.cli import main
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.interop.diffusers import Pipeline
 from ornstein.interop.diffusers.memory import offload, save_memory, weights_in_bytes
-from ornstein.interop.files import convert
+from ornstein.interop.files import convert, weights
 
 
 def drawn(system: Any) -> torch.Tensor:
@@ -44,6 +46,7 @@ def plain(half: Path) -> tuple[torch.Tensor, int]:
         ("stored-bf16", 0.05, (0.5, 0.7)),
         ("stored-fp8", 0.6, (0.25, 0.5)),
         ("bf16", 0.1, (0.5, 0.7)),
+        ("vae-bf16", 0.1, (0.8, 1.0)),
         ("offload", 0.0, (1.0, 1.0)),
     ],
 )
@@ -54,6 +57,42 @@ def test_an_option(option: str, difference: float, share: tuple[float, float], h
     picture, size = plain
     assert float((drawn(system) - picture).abs().max()) <= difference
     assert share[0] <= weights_in_bytes(system) / size <= share[1]
+
+
+@pytest.mark.parametrize("option", ["bf16", "stored-fp8", "stored-bf16", "vae-bf16"])
+def test_read_small_is_what_is_made_small_afterwards(option: str, sd1: Path) -> None:
+    small, later = ornstein.load(sd1, memory=[option]), ornstein.load(sd1)
+    assert isinstance(small, Pipeline) and isinstance(later, Pipeline)
+    save_memory(later, [option])
+    kinds = [{n: (p.dtype, p.device) for n, p in s.modules.state_dict().items()} for s in (small, later)]
+    assert kinds[0] == kinds[1]
+    assert torch.equal(drawn(small), drawn(later))
+
+
+def test_a_file_is_let_go_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors of the type that is wanted are the file's own memory; of another they are read in parts."""
+    tensors = {f"{i}": torch.randn(8, 8) for i in range(5)} | {"n": torch.arange(3)}
+    save_file(tensors, tmp_path / "a.safetensors")
+    monkeypatch.setattr(weights, "_AT_ONCE", 300)
+    opened: list[int] = []
+    plain = weights.safe_open
+    monkeypatch.setattr(weights, "safe_open", lambda *a, **k: opened.append(1) or plain(*a, **k))
+    same = weights.read_file(tmp_path / "a.safetensors", lambda name: torch.float32)
+    assert len(opened) == 1 and all(torch.equal(same[k], v) for k, v in tensors.items())
+    halved = weights.read_file(tmp_path / "a.safetensors", lambda name: torch.float32 if name == "0" else torch.bfloat16)
+    assert len(opened) > 4 and halved.keys() == tensors.keys()
+    assert torch.equal(halved["n"], tensors["n"]) and torch.equal(halved["0"], tensors["0"])
+    assert all(torch.equal(halved[k], tensors[k].bfloat16()) for k in "1234")
+
+
+def test_t5_keeps_what_float16_cannot_hold(folder: Callable[[str], Path]) -> None:
+    for option, wo in (("fp16", torch.float32), ("bf16", torch.bfloat16), ("stored-fp8", torch.float32)):
+        system = ornstein.load(folder("pixart"), memory=[option])
+        block = system.prompts.encoder.encoder.encoder.block[0].layer  # type: ignore[attr-defined]
+        assert block[1].DenseReluDense.wo.weight.dtype == wo
+        assert block[0].SelfAttention.q.weight.dtype != torch.float32
+        if option != "fp16":
+            assert bool(system.sample(1, steps=1, prompt="a cat", guidance=2.0).tensor.isfinite().all())
 
 
 def test_tiles_are_decoded_alone(half: Path) -> None:

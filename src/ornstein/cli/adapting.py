@@ -38,9 +38,19 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--memory",
         metavar="LIST",
         help="options that save memory, with commas: attention-slicing, vae-slicing, vae-tiling, bf16, fp16, stored-fp8, "
-        "stored-bf16, stored-fp16, offload",
+        "stored-bf16, stored-fp16, vae-bf16, offload",
     )
     group.add_argument("--ip-scale", type=float, default=1.0, help="how strongly (default 1)")
+
+
+def memory(args: argparse.Namespace) -> list[str]:
+    """The options that save memory."""
+    return [] if args.memory is None else [name.strip() for name in args.memory.split(",")]
+
+
+def at_load(args: argparse.Namespace) -> bool:
+    """Whether the weights can be read in small types from the start: adapters are added to whole ones."""
+    return not (args.lora or args.embedding or args.control or args.ip_adapter)
 
 
 def adapted(system: Any, args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
@@ -66,12 +76,12 @@ def adapted(system: Any, args: argparse.Namespace) -> tuple[Any, dict[str, Any]]
 
         system = with_image_prompt(system, args.ip_adapter[0], scale=args.ip_scale)
         conditions["image_prompt"] = opened(args.ip_adapter[1])
-    if args.memory is not None:
+    if args.memory is not None and not at_load(args):
         from ornstein.interop.diffusers.memory import save_memory
 
-        system = save_memory(system, [name.strip() for name in args.memory.split(",")], args.device)
-        if "offload" in args.memory:
-            args.device = "cpu"  # where what is not running waits
+        system = save_memory(system, memory(args), args.device)
+    if "offload" in memory(args):
+        args.device = "cpu"  # where what is not running waits
     return system, conditions
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from ornstein.core.errors import UsageError
+from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.interop.files.run import is_pipeline_run
 from ornstein.recipes import saved
 from ornstein.recipes.system import System
@@ -17,6 +18,8 @@ def load(
     tokenizer: str | Path | None = None,
     prediction: str | None = None,
     variant: str | None = None,
+    memory: Sequence[str] = (),
+    device: str = "cpu",
 ) -> System:
     """A bundled model by name, a run folder, a checkpoint folder, a pipeline's folder of the diffusers ecosystem, or a single
     ``.safetensors`` file in the original layout of Stable Diffusion.
@@ -26,6 +29,8 @@ def load(
         tokenizer: a folder with CLIP's word pieces, for a single file that carries none.
         prediction: what a single file's network predicts ("epsilon", "v_prediction"), where its family's custom is not meant.
         variant: which weights of a diffusers folder, where it has several.
+        memory: what a pipeline does to take less of it: :data:`ornstein.interop.diffusers.memory.OPTIONS`.
+        device: where its parts run with the option "offload".
 
     Raises:
         CheckpointError: torn, wrong hash, newer format, of another recipe's shape, parts missing, or a pickle.
@@ -38,14 +43,18 @@ def load(
         if single or variant is not None or is_pipeline_run(path):
             from ornstein.interop.files.opened import opened
 
-            return opened(path, size=size, tokenizer=tokenizer, prediction=prediction, variant=variant)
+            return opened(
+                path, size=size, tokenizer=tokenizer, prediction=prediction, variant=variant, memory=memory, device=device
+            )
         if tokenizer is not None or prediction is not None:
             raise UsageError(f"'{what}' is no single file; leave tokenizer and prediction out")
         if path.is_dir():
             from ornstein.interop import diffusers
 
             if diffusers.is_folder(path) or diffusers.resembles(path):
-                return diffusers.load(path, size=size)
+                return diffusers.load(path, size=size, memory=memory, device=device)
+    if memory:
+        raise CapabilityError("memory options are for pipelines of the diffusers ecosystem")
     if size is not None:
         raise UsageError(f"'{what}' draws pictures of the size it was trained on; size is for diffusers folders")
     return saved.load(what)

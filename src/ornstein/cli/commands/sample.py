@@ -193,7 +193,8 @@ def run(args: argparse.Namespace) -> int:
         from ornstein.interop.load import load
         from ornstein.training.distributed import Ranks
 
-    system = load(args.what, size=None if args.size is None else size(args.size))
+    small = adapting.memory(args) if adapting.at_load(args) else []
+    system = load(args.what, size=None if args.size is None else size(args.size), memory=small, device=args.device)
     if args.guidance_rescale is not None:
         if not 0 <= args.guidance_rescale <= 1:
             raise UsageError(f"--guidance-rescale lies in 0 .. 1, got {args.guidance_rescale:g}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError, unknown
 from ornstein.interop.diffusers.families.table import Family, pipelines
@@ -31,6 +32,8 @@ class Index:
     """what the pipeline itself is told, such as ``force_zeros_for_empty_prompt``"""
     tensors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     """part -> its weights, where they are in memory and not in the folder"""
+    prepare: Callable[[str, nn.Module], None] | None = None
+    """what is done to each part while it is empty"""
 
 
 def is_folder(path: Path) -> bool:
@@ -134,4 +137,5 @@ def load_part(index: Index, part: str) -> Any:
         return kind.from_pretrained(folder, local_files_only=True)
     from ornstein.interop.diffusers.fitting import fitted
 
-    return fitted(kind, folder, index.tensors.get(part))
+    prepare = index.prepare
+    return fitted(kind, folder, index.tensors.get(part), None if prepare is None else partial(prepare, part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +19,8 @@ def opened(
     tokenizer: str | Path | None = None,
     prediction: str | None = None,
     variant: str | None = None,
+    memory: Sequence[str] = (),
+    device: str = "cpu",
 ) -> diffusers.Pipeline:
     """The system in a single file, in a run of ours, or in a variant of a folder.
 
@@ -29,5 +32,5 @@ def opened(
         write_small(bundle, Path(folder))
         for part in bundle.tensors:
             (Path(folder) / part).mkdir(exist_ok=True)
-        system = diffusers.load(folder, size=size, tensors=bundle.tensors)
+        system = diffusers.load(folder, size=size, tensors=bundle.tensors, memory=memory, device=device)
     return replace(system, weights={"path": path.name})

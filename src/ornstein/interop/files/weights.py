@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
@@ -15,6 +16,14 @@ from ornstein.training.checkpoint import PICKLES
 
 STEMS = ("diffusion_pytorch_model", "model", "adapter_model")
 INDEX = ".index.json"
+Kinds = Callable[[str], torch.dtype]
+"""the type in which a tensor of floats is wanted, by its name"""
+_FLOATS = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+}  # fmt: skip
+_AT_ONCE = 64_000_000
+"""bytes of a file that are mapped before they are let go"""
 
 
 def find(folder: Path, variant: str | None = None) -> list[Path]:
@@ -73,24 +82,45 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / n for n in sorted(names)]
 
 
-def read_part(folder: Path, variant: str | None = None) -> dict[str, Tensor]:
+def read_part(folder: Path, variant: str | None = None, kinds: Kinds | None = None) -> dict[str, Tensor]:
     """All tensors of a part."""
     out: dict[str, Tensor] = {}
     for path in find(folder, variant):
-        out |= read_file(path)
+        out |= read_file(path, kinds)
     return out
 
 
-def read_file(path: Path) -> dict[str, Tensor]:
-    """The tensors of one safetensors file.
+def read_file(path: Path, kinds: Kinds | None = None) -> dict[str, Tensor]:
+    """The tensors of one safetensors file: the file's own memory, unless ``kinds`` asks for another type of any.
 
     Raises:
         CheckpointError: it is torn or no such file.
     """
     try:
-        return load_file(path)
+        return load_file(path) if kinds is None or not _changes(path, kinds) else _changed(path, kinds)
     except (SafetensorError, OSError) as e:
         raise CheckpointError(f"the weights in {path} cannot be read: {e}; copy or fetch it again") from e
+
+
+def _changes(path: Path, kinds: Kinds) -> bool:
+    with safe_open(path, framework="pt") as f:
+        return any(_FLOATS.get(f.get_slice(name).get_dtype(), kinds(name)) != kinds(name) for name in f.keys())
+
+
+def _changed(path: Path, kinds: Kinds) -> dict[str, Tensor]:
+    """Tensor by tensor. What has been read of a mapped file stays in memory as long as the map: it is made anew every so often."""
+    out: dict[str, Tensor] = {}
+    with safe_open(path, framework="pt") as f:
+        names = list(f.keys())
+    while names:
+        size = 0
+        with safe_open(path, framework="pt") as f:
+            while names and size < _AT_ONCE:
+                value: Tensor = f.get_tensor(name := names.pop())
+                size += value.nbytes
+                out[name] = value.to(kinds(name) if value.is_floating_point() else value.dtype, copy=True)
+                del value
+    return out
 
 
 def read_metadata(path: Path) -> dict[str, str]:
