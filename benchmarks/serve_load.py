@@ -1,13 +1,13 @@
 """Step-level batching under load: 32 clients, each asking again as soon as it is answered, against one request at a time.
 
-    python benchmarks/serve_load.py [--seconds 60] [--clients 32] [--steps 12] [--guidance 2] [--mixed] [--out FILE.csv]
+    python benchmarks/serve_load.py [--seconds 60] [--clients 32] [--steps 12] [--guidance 2] [--fast] [--mixed] [--out FILE.csv]
 
 Both servers are ``ornstein serve fashion-mnist`` in a process of their own; the one that serves one request at a time has
-``--max-batch 1``. Every request asks for one picture of a seed of its own by ``/v1/images/generations``. Told are pictures per
-second of the clock, pictures per second of the server's processor time (which other work on the machine moves less), their
-ratios, the latencies' median and 95th percentile, requests without an answer, and the server's memory at a quarter of the time
-and at the end. ``--mixed``: requests differ in sampler, steps, guidance and number, some are given up by the client, and some
-are jobs that are cancelled.
+``--max-batch 1``, and with ``--fast`` the networks of both compute in bf16. Every request asks for one picture of a seed of its
+own by ``/v1/images/generations``. Told are pictures per second of the clock, pictures per second of the server's processor time
+(which other work on the machine moves less), their ratios, the latencies' median and 95th percentile, requests without an
+answer, and the server's memory at a quarter of the time and at the end. ``--mixed``: requests differ in sampler, steps,
+guidance and number, some are given up by the client, and some are jobs that are cancelled.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Server:
     """``ornstein serve`` in a process of its own."""
 
-    def __init__(self, batch: int, threads: int):
+    def __init__(self, batch: int, threads: int, fast: bool = False):
         words = [sys.executable, "-m", "ornstein", "serve", "fashion-mnist", "--port", "0", "--max-batch", str(batch)]
+        words += ["--fast"] if fast else []
         paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
         around = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         self.process = subprocess.Popen(words, env=around, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -135,7 +136,7 @@ def client(server: Server, tally: Tally, number: int, until: float, args: argpar
 
 def measure(batch: int, args: argparse.Namespace) -> dict[str, Any]:
     """One server under load."""
-    server, tally = Server(batch, args.threads), Tally()
+    server, tally = Server(batch, args.threads, args.fast), Tally()
     try:
         begin, busy = time.monotonic(), server.processor_seconds()
         clients = [
@@ -182,11 +183,13 @@ def main() -> None:
     )
     parser.add_argument("--max-batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--fast", action="store_true", help="bf16 network calls in both servers")
     parser.add_argument("--mixed", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "serve_load.csv")
     args = parser.parse_args()
     rows = [measure(batch, args) for batch in ((args.max_batch,) if args.mixed else (args.max_batch, 1))]
     kind = "mixed" if args.mixed else f"{args.steps} steps, guidance {args.guidance or 'as the model has it'}"
+    kind += ", bf16" if args.fast else ""
     for row in rows:
         row |= {"requests": kind, "clients": args.clients, "threads": args.threads}
         print(json.dumps(row), flush=True)

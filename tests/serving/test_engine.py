@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 import time
@@ -79,6 +80,18 @@ def test_same_pictures_whatever_else_runs() -> None:
         assert (got.seeds, got.labels, got.provenance) == (wanted.seeds, wanted.labels, wanted.provenance)
     stats = served.stats()
     assert stats.calls < 40  # one by one they would be above 150
+
+
+def test_fast_pictures_are_the_same_whatever_else_runs() -> None:
+    """In bf16 a picture is another one than in float32, but company does not change it."""
+    system = copy.deepcopy(tiny()).fast()
+    requests = [Request("tiny", seed=9 * i, steps=2 + i % 3, sampler="ddim", label="dog") for i in range(6)]
+    with Engine({"tiny": lambda: system}) as served:
+        made = [job.result(60) for job in [served.submit(r) for r in requests]]
+    for request, got in zip(requests, made, strict=True):
+        assert got.provenance["precision"] == "bfloat16"
+        assert float((got.tensor - alone(request, system).tensor).abs().max()) < 1e-3
+    assert float((made[0].tensor - alone(requests[0]).tensor).abs().max()) > 1e-3
 
 
 def test_late_arrivals_join() -> None:

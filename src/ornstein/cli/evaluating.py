@@ -78,7 +78,7 @@ def open_system(what: str) -> Any:
     """The system that ``what`` names, or None if it is data."""
     from ornstein.data import SOURCES
     from ornstein.interop.load import load
-    from ornstein.recipes.house import bundled_models
+    from ornstein.recipes.saved import bundled_models
     from ornstein.training.checkpoint import PICKLES
 
     path = Path(what)
@@ -296,6 +296,8 @@ def require_classifier(names: list[str], extractor: Any, classes: tuple[str, ...
     comparable = bool(extractor.classes) and tuple(extractor.classes) == tuple(classes)
     if "label_agreement" in names and not comparable:
         raise DataError(f"label_agreement needs a classifier of the samples' classes; none is bundled for '{data}'")
+    if "groups" in names and not extractor.classes:
+        raise DataError(f"groups needs an extractor that classifies, and {extractor.name} does not")
     if "classifier_score" in names and not (extractor.classes or extractor.original_inception):
         raise DataError(f"classifier_score needs an extractor that classifies, and {extractor.name} does not")
     return comparable

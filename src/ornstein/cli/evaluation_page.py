@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ornstein.core.errors import CapabilityError
 from ornstein.evaluation import Reference, features_of
+from ornstein.evaluation.groups import SEPARATOR
 from ornstein.evaluation.pairwise import nearest
 from ornstein.evaluation.record import Record
 from ornstein.evaluation.registry import METRICS, PREFERS
@@ -50,6 +51,8 @@ def write_page(path: Path, record: Record, evaluated: Mapping[str, Any]) -> Path
     else:
         pictures.append(Text("The reference is saved features: its images are not at hand."))
     sections = [Section("Numbers", [numbers(record), *(Text(f"Warning. {w}.") for w in record.warnings)])]
+    if divided := groups(record):
+        sections.append(Section("Groups", divided))
     sections.append(Section("Pictures", pictures))
     near, what = against.among
     if near is not None:
@@ -68,12 +71,37 @@ def numbers(record: Record) -> Table:
     about = {value: m.about for m in METRICS.values() for value in m.gives}
     rows = []
     for name, value in record.values.items():
+        if SEPARATOR in name:
+            continue
         interval = record.interval(name)
         shown = "" if interval is None else f"{interval[0]:.3g} .. {interval[1]:.3g}"
         seeds = ", ".join(f"{v:.4g}" for v in record.per_seed.get(name, ()))
         rows.append((name, f"{value:.4g}", shown, seeds, PREFERS.get(name, ""), about.get(name, "")))
     header = ("metric", "value", "95 % interval", "per seed", "better", "what it says")
     return Table(f"Intervals: {record.protocol['interval']}.", header, rows)
+
+
+def groups(record: Record) -> list[Table | Text]:
+    """Each class's share beside the reference's and how well it is covered; nothing where that was not measured."""
+    shares = [name.partition(SEPARATOR)[2] for name in record.values if name.startswith(f"share{SEPARATOR}")]
+    if not shares:
+        return []
+    said = (
+        f"Classes as {record.protocol['extractor']} sees them, in samples and reference. Total variation between the two "
+        f"histograms: {record.shown('label_tv')}; probability of a larger difference were both of one law (chi-square): "
+        f"{record.values['label_p']:.2g}. The samples hold {record.shown('label_effective')} classes in effect (exp of the "
+        "entropy)."
+    )
+    columns = ("real_share", "share", "coverage", "recall", "precision", "density")
+    rows = [
+        (name, *(record.shown(key) if (key := f"{what}{SEPARATOR}{name}") in record.values else "" for what in columns))
+        for name in shares
+    ]
+    header = ("class", "share of the reference", "of the samples", "coverage", "recall", "precision", "density")
+    caption = (
+        "Precision, recall, density and coverage within each class; empty where the reference has too few images of it."
+    )
+    return [Text(said), Table(caption, header, rows)]
 
 
 def neighbours(shown: Tensor, among: Any, extractor: Any, what: str, zoom: int) -> list[Picture | Text]:

@@ -14,6 +14,7 @@ from ornstein.core.errors import DataError, UsageError
 from ornstein.evaluation.bias import judge_size
 from ornstein.evaluation.features.extractors import Extractor, PixelFeatures
 from ornstein.evaluation.frechet import GaussianStatistics
+from ornstein.evaluation.groups import SEPARATOR
 from ornstein.evaluation.intervals import DRAWS, standard_errors
 from ornstein.evaluation.record import Record
 from ornstein.evaluation.reference import Reference
@@ -99,7 +100,9 @@ def evaluate(
     )
     if base is not None:
         found = with_neighbours(found, base)
-    values, errors, warnings = _compute(rows, list(pairs or {}), Inputs(found, known, base, settings), draws, tell)
+    values, errors, warnings = _compute(
+        rows, list(pairs or {}), Inputs(found, known, base, settings, classes=tuple(extractor.classes)), draws, tell
+    )
     used = {name: asdict(settings)[name] for m in rows for name in m.uses}
     about = {
         "samples": len(found),
@@ -175,12 +178,17 @@ def _compute(
         judged = {key for key in gives if not key.endswith("_p")}  # a p-value has no error of its own
         if draws and n >= 4 * max(2, inputs.settings.k):
             found = standard_errors(partial(half, compute), n, draws, inputs.settings.seed)
-            errors |= {key: error for key, error in found.items() if key in judged}
+            errors |= {key: error for key, error in found.items() if key in judged or _of_group(key)}
     return values, errors, warnings
 
 
 def _column(name: str, x: Inputs) -> dict[str, float]:
     return {name: float(x.samples.columns[name].nanmean())}
+
+
+def _of_group(key: str) -> bool:
+    """Whether a value is a group's, and of the samples: the reference is kept and has no error here."""
+    return SEPARATOR in key and not key.startswith("real_")
 
 
 def _with(measure: Callable[[Tensor, Tensor, Settings], Tensor], settings: Settings, x: Tensor, y: Tensor) -> Tensor:

@@ -30,13 +30,16 @@ def squared_radii(x: Tensor, k: int = 5) -> Tensor:
     return torch.cat([without_self(i, d).kthvalue(k, dim=1).values for i, d in squared_distances(x, x)])
 
 
-def prdc(samples: Tensor, reference: Tensor, k: int = 5, radii: Tensor | None = None) -> PRDC:
-    """All four, of feature vectors ``[N, D]`` against ``[M, D]``; ``radii``: the reference's, if they are known.
+def prdc(
+    samples: Tensor, reference: Tensor, k: int = 5, radii: Tensor | None = None, own: Tensor | None = None
+) -> PRDC:
+    """All four, of feature vectors ``[N, D]`` against ``[M, D]``; ``radii``: the reference's, ``own``: the samples', if they
+    are known.
 
     Raises:
         DataError: k is not smaller than both sets.
     """
-    radius_a = squared_radii(samples, k)
+    radius_a = squared_radii(samples, k) if own is None else own
     radius_b = squared_radii(reference, k) if radii is None else radii
     a, b = centre(samples.float(), reference.float())
     inside_any = inside_count = 0

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, final
 from torch import Tensor
 
 from ornstein.core.errors import DataError, UsageError, unknown
+from ornstein.evaluation import groups
 from ornstein.evaluation.authenticity import between, share
 from ornstein.evaluation.classifier_score import classifier_score
 from ornstein.evaluation.energy import energy_distance
@@ -42,6 +43,8 @@ class Inputs:
     train: Rows | None
     settings: Settings
     kept: dict[str, Any] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    """what the columns of the logits are called, where the extractor says so"""
 
     def once(self, name: str, make: Callable[[], T]) -> T:
         """``make()``, or what it gave before."""
@@ -52,7 +55,7 @@ class Inputs:
 
     def of(self, samples: Rows) -> Inputs:
         """The same for other samples."""
-        return Inputs(samples, self.reference, self.train, self.settings, self.kept)
+        return Inputs(samples, self.reference, self.train, self.settings, self.kept, self.classes)
 
     @property
     def trained_on(self) -> Tensor:
@@ -134,6 +137,27 @@ def _labels(x: Inputs) -> dict[str, float]:
     return {"label_agreement": float((logits.argmax(1) == labels).double().mean())}
 
 
+def _groups(x: Inputs) -> dict[str, float]:
+    if x.samples.logits is None or x.reference.logits is None:
+        raise DataError("groups needs an extractor that classifies")
+    mine, theirs = (rows.argmax(1) for rows in (x.samples.logits, x.reference.logits))
+    count, k = x.reference.logits.shape[1], x.settings.k
+    names = x.classes or tuple(map(str, range(count)))
+    radii = x.once("groups", lambda: groups.reference_radii(x.reference.features, theirs, count, k))
+    found = groups.divide((x.samples.features, mine), (x.reference.features, theirs), names, k, radii)
+    a, b = groups.histogram(mine, count), groups.histogram(theirs, count)
+    judged = [g.quality for g in found if g.quality is not None]
+    least = (
+        {}
+        if not judged
+        else {"least_coverage": min(q.coverage for q in judged), "least_recall": min(q.recall for q in judged)}
+    )
+    return {
+        "label_tv": groups.total_variation(a, b), "label_p": groups.homogeneity(a, b),
+        "label_effective": groups.effective_groups(a), **least, **groups.values(found),
+    }  # fmt: skip
+
+
 def _score(x: Inputs) -> dict[str, float]:
     if x.samples.logits is None:
         raise DataError("classifier_score needs an extractor that classifies")
@@ -201,6 +225,15 @@ METRICS: dict[str, Metric] = {
         Metric(
             "label_agreement", "share of samples that a classifier puts where they were asked to be",
             {"label_agreement": "higher"}, _labels, frozenset({"labels", "logits"}),
+        ),
+        Metric(
+            "groups", "shares of the classes beside the reference's (total variation, chi-square test, effective number), "
+            "and how well each class is covered: the least of them here, each as NAME/CLASS in the record",
+            {
+                "label_tv": "lower", "label_p": "", "label_effective": "", "least_coverage": "higher",
+                "least_recall": "higher",
+            },
+            _groups, frozenset({"reference", "logits"}), ("k",),
         ),
         Metric(
             "memorisation", "distances to the training set beside those of unseen real images",

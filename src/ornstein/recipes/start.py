@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import nn
 
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
-from ornstein.networks.layers.low_rank import add_low_rank, low_rank_of
+from ornstein.networks.layers.low_rank import low_rank_of
 from ornstein.objectives.followers import Follower
+from ornstein.recipes.low_rank import change, network_of
 from ornstein.recipes.registry import card, make_config
+from ornstein.recipes.saved import load
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import Checkpoint
 from ornstein.training.fit import Stage
@@ -111,18 +112,6 @@ class Start:
         save_file(tensors, run / ADAPTER, {"format": "pt", "ornstein_base": about})
 
 
-def network_of(system: System) -> nn.Module:
-    """The network whose weights are changed.
-
-    Raises:
-        CapabilityError: the system has no single one.
-    """
-    network = getattr(system.denoiser, "network", None)
-    if not isinstance(network, nn.Module):
-        raise CapabilityError(f"'{system.recipe}' has no single network that low-rank changes could be of")
-    return network
-
-
 def teach(teacher: System, student: System) -> None:
     """Give a student the network of its teacher, as its first weights and in its ``teacher``."""
     weights = network_of(teacher).state_dict()
@@ -131,18 +120,6 @@ def teach(teacher: System, student: System) -> None:
     assert isinstance(follower, Follower)
     follower.copy.network.load_state_dict(weights)
     follower.ready.fill_(True)
-
-
-def change(system: System, rank: int) -> None:
-    """Freeze a system and give its network low-rank changes."""
-    system.modules.requires_grad_(False)
-    add_low_rank(network_of(system), rank)
-
-
-def reshape(system: System, meta: Mapping[str, Any]) -> None:
-    """Give a new system the form that a checkpoint's weights have."""
-    if meta.get("lora") is not None:
-        change(system, int(meta["lora"]))
 
 
 def begun(name: str, base: Any, rank: int | None, found: Checkpoint | None, given: Mapping[str, Any]) -> Start:
@@ -165,9 +142,7 @@ def begun(name: str, base: Any, rank: int | None, found: Checkpoint | None, give
         if rank is not None:
             raise UsageError("lora changes a trained model: say which (--from RUN)")
         return Start()
-    from ornstein.recipes import house
-
-    system = house.load(base)
+    system = load(base)
     teachers = TEACHERS.get(name, ())
     if system.recipe != name and system.recipe not in teachers:
         also = f" or of its teachers ({', '.join(teachers)})" if teachers else ""

@@ -88,6 +88,11 @@ class System:
         return self.captions is not None
 
     @property
+    def conditional(self) -> bool:
+        """Whether it can be told anything, so that guidance towards it has a meaning."""
+        return bool(self.classes) or self.captions is not None or self.told is not None
+
+    @property
     def device(self) -> torch.device:
         """Where the weights lie."""
         return next(self.modules.parameters()).device
@@ -185,7 +190,7 @@ class System:
         if scale != 1 or not row.neutral_at_1:
             if self.one_shot:
                 raise UsageError(f"guidance={scale:g}: '{self.recipe}' has no denoiser to guide; leave guidance out")
-            if row.conditional and not self.classes and self.captions is None and self.told is None:
+            if row.conditional and not self.conditional:
                 alone = ", ".join(k for k, m in GUIDANCE.items() if not m.conditional)
                 raise UsageError(
                     f"guidance={scale:g} by '{name}' needs a conditional system; this one ('{self.recipe}') takes no "

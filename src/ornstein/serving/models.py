@@ -17,13 +17,14 @@ Loader = Callable[[], System]
 """Gives the system, ready and of the engine's own: it is moved to the engine's device and never trained."""
 
 
-def loader(what: str | Path) -> Loader:
-    """The loader of whatever :func:`ornstein.load` reads."""
+def loader(what: str | Path, *, fast: bool = False) -> Loader:
+    """The loader of whatever :func:`ornstein.load` reads; ``fast``: bf16 network calls, see :meth:`System.fast`."""
 
     def load() -> System:
         from ornstein.interop.load import load
 
-        return load(what)
+        system = load(what)
+        return system.fast() if fast else system
 
     return load
 

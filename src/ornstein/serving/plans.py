@@ -99,6 +99,8 @@ class Model:
         method = (r.guidance_method or self.system.guidance_method).strip().lower().replace("-", "_")
         system = copy.copy(self.system) if method in _OWN_NETWORK else self.shared()
         move, times, about = system.prepare(r.steps, r.sampler, r.grid, r.guidance, r.guidance_method)
+        if (format := getattr(system.denoiser, "autocast", None)) is not None:
+            about = {**about, "precision": str(format).removeprefix("torch.")}
         guess = Guess()
         if isinstance(move, DenoisingSampler) and move.denoiser is not self.system.denoiser:
             move.denoiser.register_forward_hook(guess)

@@ -10,6 +10,7 @@ from typing import Any
 from ornstein.cli import adapting
 from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError
+from ornstein.core.importing import without_collection
 
 EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 64 --steps 10 -o out
@@ -186,10 +187,11 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     if args.cache is not None and args.cache < 1:
         raise UsageError(f"--cache must be at least 1, got {args.cache}")
-    from ornstein.cli.evaluating import processes
-    from ornstein.cli.sealing import sealer
-    from ornstein.interop.load import load
-    from ornstein.training.distributed import Ranks
+    with without_collection():
+        from ornstein.cli.evaluating import processes
+        from ornstein.cli.sealing import sealer
+        from ornstein.interop.load import load
+        from ornstein.training.distributed import Ranks
 
     system = load(args.what, size=None if args.size is None else size(args.size))
     if args.guidance_rescale is not None:

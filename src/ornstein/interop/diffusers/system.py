@@ -32,6 +32,7 @@ from ornstein.interop.diffusers.starts import (
 )
 from ornstein.interop.diffusers.swap import Schedulers
 from ornstein.processes.base import Affine
+from ornstein.processes.remember import foresee
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
 from ornstein.samplers.base import Sampler, Step
@@ -251,6 +252,7 @@ class Pipeline(System):
         move = plan.sampler(system._telling(plan).guided(scale, method, plan.grid, weak))
         about = {"sampler": asked, "steps": count, "grid": "scheduler's", "guidance": scale, **self._about()}
         assert system.scheduler is not None
+        foresee(system.process, times)
         deviation = system.scheduler.start(float(times[0]))
         return Begun(self.start.wrap(move, system.process), system.process, deviation), times, about
 

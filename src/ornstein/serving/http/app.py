@@ -31,6 +31,7 @@ def create_app(
     hooks: Sequence[Hook] = (),
     origins: Sequence[str] = (),
     drain: float = 30.0,
+    jobs: bool = True,
 ) -> FastAPI:
     """The server's application. It starts the engine, and closes it when it ends.
 
@@ -42,6 +43,8 @@ def create_app(
         hooks: what sees every request and every picture, in order: marks, filters, audit.
         origins: web pages that may call from a browser; none by default.
         drain: seconds to finish what was taken, when the server ends.
+        jobs: whether to offer what is fetched by a later request: jobs, and pictures by address. Not where that request may
+            come to another process.
     """
     limits = limits or Limits()
     metrics = Metrics(engine)
@@ -61,10 +64,10 @@ def create_app(
         title="Ornstein", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
         description="Samples of diffusion models: OpenAI's image API, jobs for every modality, Stable Diffusion web UI's API.",
     )  # fmt: skip
-    app.state.ornstein = Context(engine, book, limits, tuple(hooks), default, metrics.made)
+    app.state.ornstein = Context(engine, book, limits, tuple(hooks), default, metrics.made, jobs)
     app.state.metrics = metrics
     app.state.checkpoints = {}
-    for part in (openai, edits, samples, sdapi, health):
+    for part in (openai, edits, *((samples,) if jobs else ()), sdapi, health):
         app.include_router(part.router)
     errors.install(app)
     app.add_middleware(Guard, keys=keys, limits=limits, metrics=metrics)

@@ -41,6 +41,8 @@ class Context:
     """the model of requests that name none"""
     made: Callable[[int], None]
     """told how many samples left"""
+    jobs: bool = True
+    """whether a later request comes to this process too, so that it can fetch what was kept"""
 
     def checked(self, request: Request, client: Client) -> Request:
         """The request as the engine takes it: within the limits, allowed by the hooks, with the client's priority.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from fastapi import APIRouter
@@ -18,7 +19,7 @@ router = APIRouter(tags=["operation"])
 async def health(asked: Asked) -> Response:
     """Whether the process lives and its engine runs; if not, start it again."""
     alive = context(asked).engine.alive
-    told: dict[str, Any] = {"status": "ok" if alive else "stopped", "version": __version__}
+    told: dict[str, Any] = {"status": "ok" if alive else "stopped", "version": __version__, "process": os.getpid()}
     return JSONResponse(told, 200 if alive else 503)
 
 

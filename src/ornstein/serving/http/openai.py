@@ -117,6 +117,8 @@ class Form:
 async def answered(asked: Asked, request: Request, form: Form, stream: bool) -> Response:
     """The pictures, at once or as they come."""
     here = context(asked)
+    if form.response == "url" and not here.jobs:
+        raise UsageError("this server keeps no files: leave response_format out, and the pictures are in the answer")
     request = here.checked(request, client(asked))
     job = await here.submit(request)
     if stream:

@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from ornstein.core.errors import OrnsteinError
+from ornstein.serving.arenas import few_arenas
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -48,6 +49,7 @@ class _Server(uvicorn.Server):
 def serve(app: FastAPI, sock: socket.socket, *, drain: float, ready: Callable[[], None]) -> float:
     """Serve until SIGTERM or Ctrl-C, then let open requests end within ``drain`` seconds; how long it served, in seconds."""
     begin = time.monotonic()
+    few_arenas()
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -1,0 +1,82 @@
+"""What is served leaves nothing behind: as many objects after many requests of every kind as after a few."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import urllib.parse
+from collections import Counter
+from pathlib import Path
+
+import httpx2
+
+from ornstein.serving import arenas
+from serving.server import running
+
+KINDS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "picture": ("POST", "/v1/images/generations", {"prompt": "cat", "steps": 2}),
+    "address": ("POST", "/v1/images/generations", {"prompt": "dog", "steps": 1, "response_format": "url"}),
+    "stream": ("POST", "/v1/images/generations", {"steps": 2, "stream": True, "partial_images": 1}),
+    "job": ("POST", "/v1/samples?wait=20", {"steps": 2, "preview_every": 1}),
+    "web ui": ("POST", "/sdapi/v1/txt2img", {"prompt": "owl", "steps": 1}),
+    "refused": ("POST", "/v1/images/generations", {"steps": -1}),
+    "unknown": ("GET", "/v1/models/none", {}),
+    "counters": ("GET", "/metrics", {}),
+}
+ROUNDS = 8
+OF_WAITING = frozenset({"Context", "TimerHandle", "cell", "ReferenceType"})
+"""What belongs to time-outs that have not come yet and to threads that wait for work: asyncio and the pools end them."""
+
+
+def ask(http: httpx2.Client, seed: int) -> None:
+    """One request of each kind, of a seed that nobody had before."""
+    for name, (method, path, body) in KINDS.items():
+        own = {"seed": seed} if method == "POST" and name != "refused" else {}
+        answer = http.request(method, path, json={**body, **own} if body else None)
+        assert answer.status_code == {"job": 202, "refused": 400, "unknown": 404}.get(name, 200), (name, answer.text)
+
+
+def objects() -> Counter[str]:
+    """What the collector knows, by type."""
+    urllib.parse.clear_cache()  # of the last addresses; it has a limit of its own
+    gc.collect()
+    return Counter(type(each).__name__ for each in gc.get_objects())
+
+
+def test_nothing_is_kept_of_requests() -> None:
+    with running() as server:
+        for seed in range(ROUNDS):
+            ask(server.http, seed)
+        before = objects()
+        for seed in range(ROUNDS, 3 * ROUNDS):
+            ask(server.http, seed)
+        grown = {name: n - before[name] for name, n in objects().items() if n - before[name] >= 2 * ROUNDS}
+    assert not {name: n for name, n in grown.items() if name not in OF_WAITING}, grown
+
+
+def test_threads_share_arenas() -> None:
+    """In a process of its own: arenas that are there remain."""
+    code = """
+import re, threading
+if not few_arenas(2):
+    raise SystemExit("another C library keeps no arenas")
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+inside = threading.Barrier(13)
+def work():
+    libc.malloc(ctypes.c_size_t(5000))
+    inside.wait()
+threads = [threading.Thread(target=work) for _ in range(12)]
+[t.start() for t in threads]
+inside.wait()
+libc.fopen.restype = ctypes.c_void_p
+libc.open_memstream.restype = ctypes.c_void_p
+text, size = ctypes.c_char_p(), ctypes.c_size_t()
+stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
+assert libc.malloc_info(0, stream) == 0 and libc.fclose(stream) == 0
+print(len(re.findall("<heap nr", text.value.decode())))
+"""
+    whole = Path(arenas.__file__).read_text() + code
+    done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, timeout=60)
+    assert "another C library" in done.stderr or int(done.stdout) <= 2, done.stderr

@@ -1,0 +1,100 @@
+"""Ray Serve: what a replica serves, and a local cluster of two."""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import io
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+import ornstein
+from ornstein.core.errors import UsageError
+from ornstein.serving.ray import application, deployment
+
+CLUSTER = """
+import sys
+import ray
+from ray import serve
+from ornstein.serving.ray import deployment
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
+options = {"ray_actor_options": {"num_cpus": 0.5}}
+serve.run(deployment({"clothes": "fashion-mnist"}, replicas=2, options=options), route_prefix="/")
+print("up", flush=True)
+sys.stdin.read()
+serve.shutdown()
+ray.shutdown()
+"""
+
+
+def test_a_replica_keeps_nothing_for_later() -> None:
+    app = application({"clothes": "fashion-mnist"}, max_batch=4)
+    assert "/v1/samples" not in {getattr(r, "path", "") for r in app.routes}
+    with TestClient(app) as http:
+        assert http.post("/v1/samples", json={}).status_code == 404
+        answer = http.post("/v1/images/generations", json={"prompt": "bag", "response_format": "url"})
+        assert answer.status_code == 400 and "keeps no files" in answer.json()["error"]["message"]
+        assert http.get("/health").json()["process"] == os.getpid()
+
+
+def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def absent(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.partition(".")[0] == "ray":
+            raise ImportError("No module named 'ray'")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    with pytest.raises(UsageError, match=r"pip install 'ornstein\[ray\]'"):
+        deployment({"clothes": "fashion-mnist"})
+
+
+@pytest.mark.slow
+def test_two_replicas(tmp_path: Path) -> None:
+    """Both answer, and a picture is the same from either as from the system alone."""
+    port = 18_000 + os.getpid() % 10_000
+    around = os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "RAY_TMPDIR": str(tmp_path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLUSTER, str(port)], env=around, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    try:
+        for line in process.stdout:
+            if line.strip() == "up":
+                break
+        else:
+            pytest.fail(f"the cluster did not start:\n{process.stderr.read()[-2000:]}")
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=300) as http:
+
+            def ask(seed: int) -> np.ndarray:
+                body = {"prompt": "bag", "seed": seed, "steps": 2, "guidance": 1}
+                answer = http.post("/v1/images/generations", json=body)
+                assert answer.status_code == 200, answer.text
+                content = base64.b64decode(answer.json()["data"][0]["b64_json"])
+                return np.asarray(Image.open(io.BytesIO(content))).astype(int)
+
+            with ThreadPoolExecutor(12) as pool:
+                made = list(pool.map(ask, range(24)))
+                processes = {told.json()["process"] for told in pool.map(lambda _: http.get("/health"), range(60))}
+            assert len(processes) == 2
+        system = ornstein.load("fashion-mnist")
+        for seed in (0, 11, 23):
+            wanted = np.asarray(system.sample(1, seed=seed, steps=2, guidance=1, label="bag").images[0]).astype(int)
+            assert np.abs(made[seed] - wanted).max() <= 1
+    finally:
+        process.stdin.close()
+        if process.wait(120):
+            print(process.stderr.read()[-2000:])
