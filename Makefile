@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test lint format types docs-test bench clean distclean
+.PHONY: help env demo test lint format types docs-test bench bench-all clean distclean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -57,7 +57,10 @@ types: env ## mypy, strict on core, processes and samplers
 docs-test: env ## run the examples of the documentation
 	$(ONE_THREAD) $(BIN)/python -m pytest -m docs -n 2 --dist worksteal tests/house $(ARGS)
 
-bench: env ## run the scripts of benchmarks/; each writes its CSV
+bench: env ## compare speed with what was recorded: ratios to a peer's in one run (3 minutes, an idle machine)
+	$(BIN)/python benchmarks/guard.py $(ARGS)
+
+bench-all: env ## run all scripts of benchmarks/; each writes its CSV (hours)
 	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
 
 clean: ## remove caches and build output, keep .venv and runs

@@ -4,17 +4,17 @@
 
 Errors are root mean squares over pixels in [-1, 1]: against the same seeds' samples without a cache (``of the cache``), and
 against ``--reference`` steps without one (``in all``), which is what a time is to be judged by. Times are the processor's, of
-one thread.
+one thread. Rows of other samplers in the CSV are kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from pathlib import Path
 
 import torch
+from peers import merge
 from torch import Tensor
 
 import ornstein
@@ -57,10 +57,7 @@ def main() -> None:
             | {"error_of_the_cache": round(rms(made, exact[steps]), 4), "error_in_all": round(rms(made, reference), 4)}
         )
         print(*rows[-1].values(), sep="\t", flush=True)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    merge(args.out, rows, ("sampler", "steps", "cache"))
 
 
 if __name__ == "__main__":

@@ -145,7 +145,11 @@ def measured(name: str, path: Path, repeats: int, threads: int) -> dict[str, Any
     row |= {"repeats": repeats, "threads": threads}
     for number in NUMBERS:
         ours, theirs = (median(x[number] for x in found[side]) for side in SIDES)
-        row |= {number: f"{ours:.4g}", f"{number}_diffusers": f"{theirs:.4g}", f"{number}_ratio": f"{ours / theirs:.3f}"}
+        row |= {
+            number: f"{ours:.4g}",
+            f"{number}_diffusers": f"{theirs:.4g}",
+            f"{number}_ratio": f"{ours / theirs:.3f}",
+        }
     return row
 
 

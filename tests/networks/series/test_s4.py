@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -45,3 +47,28 @@ def test_the_kernel_is_that_of_its_definition() -> None:
 def test_impossible_sizes() -> None:
     with pytest.raises(UsageError, match="channels and states of at least 1"):
         S4D(2, state=0)
+
+
+@torch.no_grad()
+def test_a_kept_kernel_follows_every_change() -> None:
+    torch.manual_seed(0)
+    layer = S4D(3, 4).eval()
+
+    def same(length: int) -> None:
+        u = torch.randn(2, 3, length)
+        first = layer(u)
+        torch.testing.assert_close(first, copy.deepcopy(layer)(u), rtol=0, atol=0)
+        kept = layer._kept
+        torch.testing.assert_close(layer(u), first, rtol=0, atol=0)
+        assert kept is not None and layer._kept is kept
+
+    same(12)
+    same(20)
+    for p in (layer.log_step, layer.log_decay, layer.frequency, layer.c):
+        p.mul_(0.7)
+        same(20)
+    layer.load_state_dict({k: v + 0.1 for k, v in layer.state_dict().items()})
+    same(20)
+    layer.c.data = torch.randn_like(layer.c)
+    same(20)
+    assert copy.deepcopy(layer)._kept is None

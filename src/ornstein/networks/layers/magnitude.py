@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 from typing import Any, NamedTuple, final
-from weakref import ReferenceType, ref
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
 from ornstein.core.perturb import Perturbable, Perturbation
 from ornstein.core.shards import RowWise
 from ornstein.networks.layers.attention import attend, check_head
 from ornstein.networks.layers.conditioning import Text
+from ornstein.networks.layers.kept import Origin, keepable
 from ornstein.networks.layers.packed import convolve, pack, packable
 
 SILU_GAIN = 1 / 0.596
@@ -115,36 +114,7 @@ class MPWeight(nn.Module, RowWise):
         return w.contiguous(memory_format=torch.channels_last) if w.ndim == 4 else w
 
     def _keepable(self) -> bool:
-        w = self.weight
-        return (
-            not torch.is_grad_enabled()
-            and not self.training
-            and w.numel() <= KEPT
-            and type(w) in (nn.Parameter, Tensor)  # neither sharded nor a stand-in
-            and not w.is_inference()
-            and not torch.compiler.is_compiling()
-            and forward_ad._current_level < 0
-            and not torch._C._functorch.is_functorch_wrapped_tensor(w)
-        )
-
-
-class Origin(NamedTuple):
-    """A tensor, by identity, and the place and number of changes of its values."""
-
-    tensor: ReferenceType[Tensor]
-    place: int
-    changes: int
-
-    @classmethod
-    def of(cls, x: Tensor) -> Origin:
-        """Where ``x`` stands now."""
-        return cls(ref(x), x.data_ptr(), x._version)
-
-    def unchanged(self, x: Tensor | float) -> bool:
-        """Whether ``x`` is the same tensor with the same values."""
-        return (
-            isinstance(x, Tensor) and self.tensor() is x and self.place == x.data_ptr() and self.changes == x._version
-        )
+        return not self.training and self.weight.numel() <= KEPT and keepable(self.weight)
 
 
 class Kept(NamedTuple):

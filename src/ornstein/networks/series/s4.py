@@ -8,12 +8,13 @@ Gu et al. 2022, 2206.11893.
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from ornstein.core.errors import UsageError
+from ornstein.networks.layers.kept import Origin, keepable
 
 
 @final
@@ -40,6 +41,10 @@ class S4D(nn.Module):
         self.c = nn.Parameter(torch.randn(ways, channels, state, 2) * math.sqrt(0.5))
         self.d = nn.Parameter(torch.randn(channels))
         self.both_ways = both_ways
+        self._kept: tuple[int, tuple[Origin, ...], Tensor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_kept": None}  # a copy has weights of its own
 
     def _discrete(self) -> tuple[Tensor, Tensor]:
         """Delta A and C Bbar, complex ``[C, N]`` and ``[ways, C, N]``."""
@@ -53,17 +58,31 @@ class S4D(nn.Module):
         powers = (step_a[..., None] * torch.arange(length, device=cb.device)).exp()
         return 2 * torch.einsum("wcn,cnl->wcl", cb, powers).real
 
-    def forward(self, u: Tensor) -> Tensor:
-        length = u.shape[-1]
-        k = self.kernel(length)
-        n = 2 * length
+    def _transformed(self, length: int) -> Tensor:
+        """The Fourier transform of the kernel, ``[C, length + 1]``."""
+        k, n = self.kernel(length), 2 * length
         around = torch.fft.rfft(k[0], n)
         if self.both_ways:  # k_{-l}: what lies ahead, without the present
             ahead = torch.zeros((k.shape[1], n), device=k.device)
             ahead[:, length + 1 :] = k[1, :, 1:].flip(-1)
             around = around + torch.fft.rfft(ahead, n)
-        x = u.float()
-        y = torch.fft.irfft(torch.fft.rfft(x, n) * around, n)[..., :length]
+        return around
+
+    def _around(self, length: int) -> Tensor:
+        """The same, kept where nothing moves the weights: making it takes longer than using it."""
+        weights = (self.log_step, self.log_decay, self.frequency, self.c)
+        if self.training or not all(keepable(w) for w in weights):
+            self._kept = None
+            return self._transformed(length)
+        kept = self._kept
+        if kept is None or kept[0] != length or not all(o.unchanged(w) for o, w in zip(kept[1], weights, strict=True)):
+            kept = self._kept = (length, tuple(Origin.of(w) for w in weights), self._transformed(length))
+        return kept[2]
+
+    def forward(self, u: Tensor) -> Tensor:
+        length = u.shape[-1]
+        x, n = u.float(), 2 * length
+        y = torch.fft.irfft(torch.fft.rfft(x, n) * self._around(length), n)[..., :length]
         return (y + self.d.float()[:, None] * x).to(u.dtype)
 
     @torch.no_grad()
