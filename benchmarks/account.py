@@ -1,6 +1,6 @@
 r"""Where the time of a network goes: operations counted, time of each part, and the share of what this machine can do.
 
-    python benchmarks/account.py [--threads 2] [--repeats 7] [--networks unet unet-36m dit mlp] [--precision fp32 bf16]
+    python benchmarks/account.py [--threads 2] [--repeats 7] [--networks unet unet-36m dit series text mlp] [--precision fp32]
 
 For each network, a sampling step (forward pass) and a training step (forward, backward, clipping, AdamW) are timed, medians
 of the repeats; floating-point operations are counted by PyTorch's counter (two to a multiply-add; products and convolutions
@@ -18,15 +18,19 @@ import csv
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
+from peers import DiffusersDiT, DiffusersUNet, merge, mp_unet
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from ornstein.networks import MLP, DiT, MPUNet
+from ornstein.core.conditions import TextCondition
+from ornstein.networks import MLP, DiT
 from ornstein.networks.presets import ddpm_cifar10
+from ornstein.networks.series.structured import StructuredStateSpace
 
 RESULTS = Path(__file__).resolve().parent / "results"
 KINDS: dict[str, tuple[str, ...]] = {
@@ -40,58 +44,49 @@ KINDS: dict[str, tuple[str, ...]] = {
 """The first kind of which a word occurs in a kernel's name has its time; the rest is called pointwise."""
 
 
+DDPM_DIFFUSERS = partial(DiffusersUNet, (128, 256, 256, 256), (1,), 32, 256)
+"""The layout of DDPM's network for CIFAR-10, 36 M parameters, attention at 16 x 16 with one head."""
+
+
+def _reader() -> nn.Module:
+    """A transformer on latents that attends to a text of 77 tokens."""
+    net = DiT(channels=4, width=384, depth=12, head=64, conditions=(TextCondition("text", 512),))
+    return Told(net, {"text": (77, 512)})
+
+
+class Told(nn.Module):
+    """A network with conditions drawn once, behind the convention (x, t) -> out."""
+
+    def __init__(self, network: nn.Module, shapes: Mapping[str, tuple[int, ...]]):
+        super().__init__()
+        self.network, self.shapes = network, dict(shapes)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        cond = {name: torch.randn((len(x), *shape), generator=generator) for name, shape in self.shapes.items()}
+        return self.network(x, t, cond)
+
+
 def networks() -> dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]]:
     """Makers of networks, the shape of one input, and the batch."""
     return {
-        "unet": (lambda: MPUNet(channels=3, widths=(32, 60, 68), blocks=2, attention=(2,), head=68), (3, 32, 32), 64),
-        "unet, patch 2": (
-            lambda: MPUNet(channels=3, widths=(48, 84), blocks=2, attention=(), patch=2),
-            (3, 32, 32),
-            64,
-        ),
+        "unet": (partial(mp_unet, 1), (3, 32, 32), 64),
+        "unet, patch 2": (partial(mp_unet, 2), (3, 32, 32), 64),
         "unet-36m": (lambda: ddpm_cifar10(conditions=()), (3, 32, 32), 4),
         "dit": (lambda: DiT(channels=4, width=384, depth=12, head=64), (4, 32, 32), 8),
+        "series": (lambda: StructuredStateSpace(8, width=64, layers=4), (8, 128), 16),
+        "text": (_reader, (4, 32, 32), 8),
         "mlp": (lambda: MLP(size=64, width=256, depth=4), (64,), 1024),
     }
-
-
-def _diffusers_unet() -> nn.Module:
-    from unet_speed import _Diffusers
-
-    return _Diffusers()
-
-
-def _diffusers_dit() -> nn.Module:
-    from diffusers import DiTTransformer2DModel
-
-    class Net(nn.Module):
-        """Behind our calling convention; its labels are all class 0."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = DiTTransformer2DModel(
-                num_attention_heads=6,
-                attention_head_dim=64,
-                in_channels=4,
-                out_channels=4,
-                num_layers=12,
-                sample_size=32,
-                patch_size=2,
-                num_embeds_ada_norm=10,
-            )
-
-        def forward(self, x: Tensor, t: Tensor) -> Tensor:
-            labels = torch.zeros(len(x), dtype=torch.long)
-            return self.net(x, timestep=(1000 * t).long(), class_labels=labels).sample
-
-    return Net()
 
 
 def peers() -> dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]]:
     """The same work by diffusers."""
     return {
-        "unet, diffusers": (_diffusers_unet, (3, 32, 32), 64),
-        "dit, diffusers": (_diffusers_dit, (4, 32, 32), 8),
+        "unet, diffusers": (DiffusersUNet, (3, 32, 32), 64),
+        "unet, diffusers, one head": (partial(DiffusersUNet, head=None), (3, 32, 32), 64),
+        "unet-36m, diffusers": (DDPM_DIFFUSERS, (3, 32, 32), 4),
+        "dit, diffusers": (DiffusersDiT, (4, 32, 32), 8),
     }
 
 
@@ -212,7 +207,7 @@ def main() -> None:
                 }
                 rows.append(row | {kind: round(share, 3) for kind, share in shares(step).items()})
                 print(f"{name:18}{precision:6}{task:8}{row['ms']:>9} ms {row['gflop_per_s']:>6} GFLOP/s", flush=True)
-                write(args.out / "account.csv", rows)
+                merge(args.out / "account.csv", rows, ("network", "task", "precision"))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
         "latent-diffusion",
         {"autoencoder_steps": 1, "codec_widths": (8,), "regulariser": "vq", "codes": 4, "perceptual": "digits"},
     ),
+    ("fsdm", {"conditioning": "tokens", "members": 2}),
     ("meanflow", {"omega": 2.0, "kappa": 0.5}),
     ("csdi", {"noise": "chain", "anchored": False, "chain": 8, "sampling_steps": 4}),
     ("csdi", {"task": "forecast", "horizon": 3}),

@@ -8,24 +8,28 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ornstein.core.importing import without_collection
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from ornstein.interop.load import load as load
     from ornstein.recipes.house import build as build
-    from ornstein.recipes.house import bundled_models as bundled_models
-    from ornstein.recipes.house import export as export
     from ornstein.recipes.house import train as train
     from ornstein.recipes.restore import restore as restore
+    from ornstein.recipes.saved import bundled_models as bundled_models
+    from ornstein.recipes.saved import export as export
 
-_PUBLIC = {name: "ornstein.recipes.house" for name in ("build", "bundled_models", "export", "train")}
+_PUBLIC = {name: "ornstein.recipes.house" for name in ("build", "train")}
+_PUBLIC |= {name: "ornstein.recipes.saved" for name in ("bundled_models", "export")}
 _PUBLIC["load"] = "ornstein.interop.load"
 _PUBLIC["restore"] = "ornstein.recipes.restore"
 
 
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
-        value = getattr(import_module(_PUBLIC[name]), name)
+        with without_collection():
+            value = getattr(import_module(_PUBLIC[name]), name)
         globals()[name] = value
         return value
     if name == "recipes":

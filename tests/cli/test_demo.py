@@ -12,7 +12,7 @@ import pytest
 from cli.shell import Outcome, picture
 from ornstein.cli.commands import demo
 from ornstein.data import Images
-from ornstein.recipes import house
+from ornstein.recipes import house, saved
 
 Call = Callable[..., Outcome]
 
@@ -26,8 +26,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     x = np.random.default_rng(0).integers(0, 255, (10, 1, 8, 8), dtype=np.uint8)
     clothes = Images(x, np.arange(10), tuple(f"piece {i}" for i in range(10)))
     system = house.build("edm", data=clothes, settings={"widths": (64,), "blocks": 1})
-    house.export(system, tmp_path / "weights" / "fashion-mnist")
-    monkeypatch.setattr(house, "WEIGHTS", tmp_path / "weights")
+    saved.export(system, tmp_path / "weights" / "fashion-mnist")
+    monkeypatch.setattr(saved, "WEIGHTS", tmp_path / "weights")
     return tmp_path / "demo"
 
 
@@ -61,8 +61,8 @@ def test_the_demo(ornstein: Call, small: Path) -> None:
 
 
 def test_missing_weights_are_named_and_the_rest_goes_on(ornstein: Call, small: Path) -> None:
-    (house.WEIGHTS / "fashion-mnist" / "manifest.json").unlink()
+    (saved.WEIGHTS / "fashion-mnist" / "manifest.json").unlink()
     done = ornstein("demo", "--out", small, "--minutes", 0.02)
     assert done.code == 1
-    assert f"the weights of the bundled model are missing: no model in {house.WEIGHTS / 'fashion-mnist'}" in done.err
+    assert f"the weights of the bundled model are missing: no model in {saved.WEIGHTS / 'fashion-mnist'}" in done.err
     assert (small / "report.html").is_file() and (small / "digits.png").is_file()

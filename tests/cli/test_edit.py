@@ -14,7 +14,7 @@ from PIL import Image
 from cli.shell import Outcome, picture
 from ornstein.cli.editing import read
 from ornstein.data import Images
-from ornstein.recipes import house
+from ornstein.recipes import house, saved
 
 Call = Callable[..., Outcome]
 
@@ -25,7 +25,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     x = np.random.default_rng(0).integers(0, 255, (4, 3, 8, 8), dtype=np.uint8)
     data = Images(x, np.array([0, 1, 0, 1]), ("cat", "dog"))
     folder = tmp_path_factory.mktemp("model") / "m"
-    house.export(house.build("edm", data=data, settings={"widths": (64,), "blocks": 1}), folder)
+    saved.export(house.build("edm", data=data, settings={"widths": (64,), "blocks": 1}), folder)
     return folder
 
 

@@ -137,7 +137,7 @@ def test_a_torn_checkpoint_is_named_and_passed_over(ornstein: Call, squares: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--set", "lr=1e-5"], "was started with lr=0.004 and cannot go on with 1e-05"),
+        (["--set", "lr=1e-5"], "was started with lr=0.01 and cannot go on with 1e-05"),
         (["--size", "16"], "was trained on data of size 8, this data has 16"),
     ],
 )

@@ -7,6 +7,7 @@ import pickle
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from ornstein.networks import ClassCondition, MPUNet
 from ornstein.networks.layers.magnitude import (
@@ -115,6 +116,27 @@ def test_weights_kept_for_inference_follow_every_change() -> None:
     nn.init.zeros_(two.out_gain)
     assert not two(x, t).any()
     same()
+
+
+@torch.no_grad()
+def test_weights_in_the_order_of_the_library_change_nothing() -> None:
+    net = MPUNet(channels=1, widths=(16, 24), blocks=1, head=8).eval()
+    nn.init.ones_(net.out_gain)
+
+    def both(size: int, batch: int) -> tuple[Tensor, Tensor]:
+        x, t = torch.randn(batch, 1, size, size), torch.randn(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            first = net(x, t)
+            assert all(m._effective.value.is_mkldnn for m in net.modules() if isinstance(m, MPConv) and m._effective)
+            with torch.enable_grad():
+                return first, net(x, t).detach()
+
+    torch.testing.assert_close(*both(8, 3), rtol=0, atol=0)
+    torch.testing.assert_close(*both(8, 1), rtol=0, atol=0)
+    torch.testing.assert_close(*both(12, 3), rtol=0, atol=0)
+    with torch.autocast("cpu", torch.bfloat16), FlopCounterMode(display=False) as counter:
+        net(torch.randn(1, 1, 12, 12), torch.randn(1))
+    assert counter.get_total_flops() > 2 * 12**2 * 16 * 2 * 9  # the counter sees the convolutions
 
 
 def test_several_forward_passes_before_one_backward() -> None:

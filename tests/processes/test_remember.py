@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ornstein.processes import EDM, VP, Affine, FlowMatching, GaussianProcess
-from ornstein.processes.remember import recall, remembering
+from ornstein.processes.remember import foresee, recall, remembering
 from ornstein.processes.schedules import Table
 
 T = torch.tensor(0.4, dtype=torch.float64)
@@ -98,3 +98,23 @@ def test_recall_asks_once_for_each_name_and_times() -> None:
         found = [recall(process, name, (T, s), make) for name in ("a", "b") for s in (T / 2, T / 4, T / 2)]
     assert found == [1, 2, 1, 3, 4, 3]
     assert [recall(process, "a", (T, T / 2), make) for _ in range(2)] == [5, 6]
+
+
+@pytest.mark.parametrize("process", [VP(Table.linear()), EDM(), FlowMatching()], ids=lambda p: type(p).__name__)
+def test_what_is_asked_for_a_whole_grid_is_what_each_time_would_say(process: Affine) -> None:
+    grid = torch.linspace(0.99, 0.01, 37, dtype=torch.float64)
+    alone = [(process.alpha(t), process.sigma(t), process.log_snr(t)) for t in grid]
+    foresee(process, grid)
+    with remembering():
+        kept = [(process.alpha(t), process.sigma(t), process.log_snr(t)) for t in grid]
+        again = [(process.alpha(t), process.sigma(t), process.log_snr(t)) for t in grid]
+    for a, b, c in zip(alone, kept, again, strict=True):
+        assert all(torch.equal(x, y) and y is z for x, y, z in zip(a, b, c, strict=True))
+
+
+def test_nothing_is_foreseen_of_a_process_that_learns() -> None:
+    process = Scaled()
+    foresee(process, torch.tensor([0.9, 0.4], dtype=torch.float64))
+    with remembering(), torch.no_grad():
+        process.scale.fill_(5.0)
+        assert float(process.sigma(T)) == 2.0

@@ -17,7 +17,8 @@ from ornstein.data import Images
 from ornstein.evaluation.copies import copies
 from ornstein.recipes.doctor import examine_data, examine_run, is_run, scale
 from ornstein.recipes.doctor.case import Case
-from ornstein.recipes.house import build, load, train
+from ornstein.recipes.house import build, train
+from ornstein.recipes.saved import load
 from ornstein.training import load_checkpoint, save_checkpoint
 
 SMALL = {"widths": "16", "blocks": 1, "batch": 8, "lr": 1e-2, "warmup": 0}

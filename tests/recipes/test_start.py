@@ -133,3 +133,35 @@ def test_the_command(base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert load_file(tmp_path / "run" / "adapter.safetensors")
     assert main([*words[:-4], "--out", str(tmp_path / "other"), "--lora", "2"]) == 2
     assert "say which (--from RUN)" in capsys.readouterr().err
+
+
+def test_a_finished_model_teaches_consistency(tmp_path: Path, base: Path) -> None:
+    def weights(module: nn.Module) -> torch.Tensor:
+        return torch.cat([p.detach().flatten() for p in module.parameters()])
+
+    settings = {**SMALL, "sigma_max": 40.0}
+    teacher, _ = ornstein.train("edm", data=pictures(0), out=tmp_path / "teacher", settings=settings, steps=2)
+    student, result = ornstein.train(
+        "consistency-models",
+        data=pictures(0),
+        out=tmp_path / "student",
+        base=tmp_path / "teacher",
+        settings={"batch": 8},
+        steps=3,
+    )
+    assert result.step == 3 and student.config.mode == "distillation" and student.config.first_steps == 0
+    assert (
+        student.config.widths == (8, 16) and student.config.sigma_max == 40 and student.config.lr != teacher.config.lr
+    )
+    expected = weights(teacher.denoiser.network)  # type: ignore[arg-type]
+    assert torch.equal(weights(student.extra["teacher"].copy.network), expected)
+    assert not torch.equal(weights(student.denoiser.network), expected)  # type: ignore[arg-type]
+    again, _ = ornstein.train("consistency-models", data=pictures(0), out=tmp_path / "student", steps=4)
+    assert torch.equal(weights(again.extra["teacher"].copy.network), expected)
+    for wrong, error in (
+        ({"base": base}, r"'ddpm', not of 'consistency-models' or of its teachers \(edm\)"),
+        ({"base": tmp_path / "teacher", "lora": 2}, "whole network is trained"),
+        ({"base": tmp_path / "teacher", "settings": {"mode": "training"}}, "needs no teacher"),
+    ):
+        with pytest.raises(UsageError, match=error):
+            ornstein.train("consistency-models", data=pictures(0), out=tmp_path / "other", steps=1, **wrong)

@@ -78,7 +78,7 @@ def open_system(what: str) -> Any:
     """The system that ``what`` names, or None if it is data."""
     from ornstein.data import SOURCES
     from ornstein.interop.load import load
-    from ornstein.recipes.house import bundled_models
+    from ornstein.recipes.saved import bundled_models
     from ornstein.training.checkpoint import PICKLES
 
     path = Path(what)

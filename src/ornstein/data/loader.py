@@ -108,8 +108,12 @@ class Loader:
         """This process's part of batch number ``step``; does not move the stream."""
         share = self.batch // self.world
         mine = slice(self.rank * share, (self.rank + 1) * share)
-        batch = self.images[self._order.rows(step * self.batch + mine.start, share)]
-        return self._changed(batch, step, mine)
+        return self._changed(self.images[self.rows_at(step)], step, mine)
+
+    def rows_at(self, step: int) -> np.ndarray:
+        """Which samples make up this process's part of batch number ``step``."""
+        share = self.batch // self.world
+        return self._order.rows(step * self.batch + self.rank * share, share)
 
     def _changed(self, batch: Batch, step: int, mine: slice) -> Batch:
         if self.flip:

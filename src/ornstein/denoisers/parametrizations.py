@@ -92,9 +92,12 @@ class V(Parametrization):
     """
 
     def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Dirac:
-        alpha, sigma = process.alpha(t), process.sigma(t)
-        n2 = alpha**2 + sigma**2
-        a, b = cast(x_t, alpha / n2, sigma / n2.sqrt())
+        def factors() -> tuple[Tensor, ...]:
+            alpha, sigma = process.alpha(t), process.sigma(t)
+            n2 = alpha**2 + sigma**2
+            return cast(x_t, alpha / n2, sigma / n2.sqrt())
+
+        a, b = recall(process, ("v to x_0", x_t.dtype), (t,), factors)
         return Dirac(a * x_t - b * out)
 
     def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
@@ -117,9 +120,12 @@ class Velocity(Parametrization):
     """
 
     def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Dirac:
-        sigma, d_sigma = process.sigma(t), process.d_sigma(t)
-        w = process.alpha(t) * d_sigma - sigma * process.d_alpha(t)
-        a, b = cast(x_t, d_sigma / w, sigma / w)
+        def factors() -> tuple[Tensor, ...]:
+            sigma, d_sigma = process.sigma(t), process.d_sigma(t)
+            w = process.alpha(t) * d_sigma - sigma * process.d_alpha(t)
+            return cast(x_t, d_sigma / w, sigma / w)
+
+        a, b = recall(process, ("velocity to x_0", x_t.dtype), (t,), factors)
         return Dirac(a * x_t - b * out)
 
     def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ornstein.core.errors import UsageError
 from ornstein.interop.files.run import is_pipeline_run
-from ornstein.recipes import house
+from ornstein.recipes import saved
 from ornstein.recipes.system import System
 
 
@@ -33,7 +33,7 @@ def load(
         CapabilityError: a diffusers pipeline or option that is not served (named).
     """
     path = Path(what)
-    if str(what) not in house.bundled_models():
+    if str(what) not in saved.bundled_models():
         single = path.is_file() and path.suffix == ".safetensors" and not (path.parent / "manifest.json").is_file()
         if single or variant is not None or is_pipeline_run(path):
             from ornstein.interop.files.opened import opened
@@ -48,4 +48,4 @@ def load(
                 return diffusers.load(path, size=size)
     if size is not None:
         raise UsageError(f"'{what}' draws pictures of the size it was trained on; size is for diffusers folders")
-    return house.load(what)
+    return saved.load(what)

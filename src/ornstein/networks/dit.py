@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError, unknown
 from ornstein.core.perturb import Perturbable, Perturbation
+from ornstein.core.reuse import Inner, Reusable
 from ornstein.networks.layers.attention import attend, check_head
 from ornstein.networks.layers.conditioning import Condition, Conditioning, Text
 from ornstein.networks.layers.embedding import Embedding, NoiseEmbedding
@@ -84,7 +85,7 @@ class DiTBlock(nn.Module, Perturbable):
 
 
 @final
-class DiT(nn.Module):
+class DiT(nn.Module, Reusable):
     """``(x [B, C, H, W], t [B], cond) -> [B, out, H, W]``, float32 out, zero at initialisation; any size divisible by patch.
 
     Args:
@@ -139,7 +140,11 @@ class DiT(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
+    @property
+    def no_inner(self) -> str:
+        return "" if len(self.blocks) > 2 else "it needs at least three blocks (depth)"
+
+    def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND, inner: Inner | None = None) -> Tensor:
         (height, width), p = x.shape[-2:], self.patch
         if x.shape[1] != self.channels:
             raise UsageError(f"the network takes {self.channels} channels, got {x.shape[1]}")
@@ -155,8 +160,18 @@ class DiT(nn.Module):
             before = text.tokens.shape[1]
             mask = torch.cat([text.mask, text.mask.new_ones(tokens.shape[:2])], dim=1)
             tokens = torch.cat([text.tokens.to(tokens.dtype), tokens], dim=1)
-        for block in self.blocks:
-            tokens = block(tokens, emb, mask, text)
+        # The inner part is the middle half of the blocks, and what is kept is what they add to the tokens.
+        edge = max(1, len(self.blocks) // 4)
+        known = None if inner is None else inner.value
+        entered = tokens
+        for i, block in enumerate(self.blocks):
+            if i == edge:
+                entered = tokens
+            if i == len(self.blocks) - edge and inner is not None:
+                tokens = tokens if known is None else entered + known
+                inner.value = tokens - entered if known is None else known
+            if known is None or not edge <= i < len(self.blocks) - edge:
+                tokens = block(tokens, emb, mask, text)
         shift, scale = self.modulation(emb)[:, None].chunk(2, dim=-1)
         y = self.out(modulate(tokens[:, before:], shift, scale))
         y = y.float().transpose(1, 2).unflatten(2, (height // p, width // p))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
 from ornstein.core.perturb import Perturbable, Perturbation
+from ornstein.core.reuse import Inner, Reusable
 from ornstein.networks.layers.conditioning import (
     ClassCondition,
     Condition,
@@ -112,7 +113,7 @@ class Block(nn.Module, Perturbable):
 
 
 @final
-class MPUNet(nn.Module):
+class MPUNet(nn.Module, Reusable):
     """EDM2's network: ``(x [B, C, H, W], t [B], cond) -> [B, out, H, W]``, float32 out, zero at initialisation.
 
     Args:
@@ -181,6 +182,8 @@ class MPUNet(nn.Module):
             head = math.gcd(64, widths[-1], *(widths[a] for a in attention))
         block = partial(Block, emb=emb, head=head, text=text, dropout=dropout)
         self.encoder, self.decoder = nn.ModuleList(), nn.ModuleList()
+        self.outer = 0 if len(widths) == 1 else blocks
+        """blocks of the encoder at the finest resolution, with one more in the decoder: what is around the inner part"""
         skips, width = [widths[0]], widths[0]
         for level, w in enumerate(widths):
             if level:
@@ -206,6 +209,10 @@ class MPUNet(nn.Module):
         self.out = MPConv(width, (out_channels or channels) * pixels, 3)
         self.out_gain = nn.Parameter(torch.zeros(()))
 
+    @property
+    def no_inner(self) -> str:
+        return "" if self.outer else "it needs at least two resolutions (widths)"
+
     def embed(self, t: Tensor, cond: Cond, dtype: torch.dtype) -> Tensor:
         """The modulation vector of noise level, classes and vectors, ``[B, emb]``."""
         parts = [self.emb_noise(self.fourier(t).to(dtype))]
@@ -224,7 +231,7 @@ class MPUNet(nn.Module):
             emb = emb + part
         return F.silu(emb / math.sqrt(len(parts))) * SILU_GAIN
 
-    def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND, inner: Inner | None = None) -> Tensor:
         size, fold = x.shape[-2:], self.patch
         if x.shape[1] != self.channels:
             raise UsageError(f"the network takes {self.channels} channels, got {x.shape[1]}")
@@ -244,10 +251,17 @@ class MPUNet(nn.Module):
         x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1).to(dtype, memory_format=torch.channels_last)
         x = self.stem(x)
         skips = [x]
-        for block in self.encoder:
+        known, last = None if inner is None else inner.value, len(self.decoder) - self.outer - 1
+        for block in self.encoder if known is None else self.encoder[: self.outer]:
             x = block(x, emb, text)
             skips.append(x)
-        for block in self.decoder:
+        if known is not None:
+            x = known
+        for i, block in enumerate(self.decoder):
+            if i < last and known is not None:
+                continue
+            if i == last and inner is not None:
+                inner.value = x
             if block.joins:
                 skip = skips.pop()
                 # An odd size was rounded up on the way down.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError, unknown
+from ornstein.core.reuse import Inner, Reusable
 from ornstein.networks.layers.blocks import Block, ConvResample, Modulation, conv
 from ornstein.networks.layers.conditioning import Condition, Conditioning
 from ornstein.networks.layers.embedding import Embedding, NoiseEmbedding
@@ -35,7 +36,7 @@ def crop(x: Tensor, like: Tensor) -> Tensor:
 
 
 @final
-class UNet(nn.Module):
+class UNet(nn.Module, Reusable):
     """``(x [B, C, H, W], t [B], cond) -> [B, out, H, W]``, float32 out, zero at initialisation.
 
     Args:
@@ -172,10 +173,12 @@ class UNet(nn.Module):
             if output == "skip" or level == 0:
                 self.outs.append(nn.Sequential(GroupNorm(width), nn.SiLU(), conv(width, shown, 3, zero=True)))
 
-    def _encode(self, x: Tensor, emb: Tensor, text: Any) -> list[Tensor]:
+    def _encode(self, x: Tensor, emb: Tensor, text: Any, outer: bool) -> list[Tensor]:
         image, x = x, self.stem(x)
         skips = [x]
         for level, stage in enumerate(self.encoder):
+            if level and outer:
+                break
             if level:
                 x = self.down[level - 1](x, emb, text)
                 if self.input == "skip":
@@ -189,13 +192,18 @@ class UNet(nn.Module):
                 skips.append(x)
         return skips
 
-    def _decode(self, skips: list[Tensor], emb: Tensor, text: Any) -> Tensor:
-        x, image = skips[-1], None
-        for block in self.middle:
+    def _decode(self, skips: list[Tensor], emb: Tensor, text: Any, inner: Inner | None) -> Tensor:
+        x, image, last = skips[-1], None, len(self.decoder) - 1
+        known = None if inner is None else inner.value
+        for block in self.middle if known is None else ():
             x = block(x, emb, text)
         for i, stage in enumerate(self.decoder):
+            if i < last and known is not None:
+                continue
             if i:
-                x = crop(self.up[i - 1](x, emb, text), skips[-1])
+                x = crop(self.up[i - 1](x, emb, text), skips[-1]) if known is None else known
+            if i == last and inner is not None:
+                inner.value = x
             for block in stage.children():
                 x = block(torch.cat([x, skips.pop()], dim=1), emb, text)
             if len(self.outs) == len(self.decoder):
@@ -203,7 +211,13 @@ class UNet(nn.Module):
                 image = shown if image is None else crop(self.grow(image), shown) + shown
         return self.outs[0](x) if image is None else image
 
-    def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
+    @property
+    def no_inner(self) -> str:
+        if len(self.outs) > 1:
+            return "each of its resolutions adds to the output"
+        return "" if len(self.encoder) > 1 else "it needs at least two resolutions (widths)"
+
+    def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND, inner: Inner | None = None) -> Tensor:
         size, fold = x.shape[-2:], self.patch
         if x.shape[1] != self.channels:
             raise UsageError(f"the network takes {self.channels} channels, got {x.shape[1]}")
@@ -217,5 +231,6 @@ class UNet(nn.Module):
         x = x.to(compute_dtype(x, self.stem.weight))
         if x.device.type == "cpu":
             x = x.contiguous()  # see GroupNorm
-        x = self._decode(self._encode(x, emb, text), emb, text).float()
+        skips = self._encode(x, emb, text, outer=inner is not None and inner.value is not None)
+        x = self._decode(skips, emb, text, inner).float()
         return F.pixel_shuffle(x, fold) if fold > 1 else x

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from ornstein.core.distributions import Dirac, Distribution, Gaussian, Posterior, Score
 from ornstein.core.shapes import cast
 from ornstein.core.state import X
-from ornstein.processes.remember import remembered
+from ornstein.processes.remember import recall, remembered
 
 
 class Process(nn.Module, ABC, Generic[X]):
@@ -92,7 +92,7 @@ class Affine(Process):
 
     def eps(self, x_t: Tensor, t: Tensor, x_0: Tensor) -> Tensor:
         r"""The noise that x_0 implies: eps = (x_t - alpha_t x_0) / sigma_t."""
-        alpha, sigma = cast(x_t, self.alpha(t), self.sigma(t))
+        alpha, sigma = recall(self, ("amplitudes", x_t.dtype), (t,), lambda: cast(x_t, self.alpha(t), self.sigma(t)))
         return (x_t - alpha * x_0) / sigma
 
 

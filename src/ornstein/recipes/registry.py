@@ -38,6 +38,7 @@ MODULES = (
     "ornstein.recipes.images.first_hitting_diffusion",
     "ornstein.recipes.images.flexible_diffusion",
     "ornstein.recipes.images.flow_matching",
+    "ornstein.recipes.images.fsdm",
     "ornstein.recipes.images.gotta_go_fast",
     "ornstein.recipes.images.heavy_tailed_dsm",
     "ornstein.recipes.images.hmc_correction",

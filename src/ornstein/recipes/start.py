@@ -9,16 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from torch import nn
 
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
-from ornstein.networks.layers.low_rank import add_low_rank, low_rank_of
-from ornstein.recipes.registry import make_config
+from ornstein.networks.layers.low_rank import low_rank_of
+from ornstein.objectives.followers import Follower
+from ornstein.recipes.low_rank import change, network_of
+from ornstein.recipes.registry import card, make_config
+from ornstein.recipes.saved import load
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import Checkpoint
 from ornstein.training.fit import Stage
 
 ADAPTER = "adapter.safetensors"
+TEACHERS = {"consistency-models": ("edm",)}
+"""Recipes that a finished model of another can teach: the same network and process, as first weights and as the teacher."""
+TAUGHT: dict[str, dict[str, Any]] = {"consistency-models": {"mode": "distillation", "first_steps": 0}}
+"""What their configs say then: the teacher has been trained."""
+COMMON = (
+    "size", "channels", "classes", "caption_width", "architecture", "widths", "blocks", "attention", "augment", "patch",
+    "dropout", "sigma_min", "sigma_max", "sigma_data", "data_std",
+)  # fmt: skip
+"""Fields that a student has from its teacher: those of data, network and process."""
 
 
 @dataclass
@@ -29,14 +40,16 @@ class Start:
     rank: int | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     """what a checkpoint says of them"""
+    teaches: Any = None
+    """the config class of the recipe that the system is a teacher of"""
 
     @property
     def config(self) -> Any:
         """That of the model begun with; None where there is none."""
         return None if self.system is None else self.system.config
 
-    def config_for(self, name: str, data: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-        """The config of the model, with the settings given.
+    def config_for(self, recipe: str, name: str, data: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+        """The config of the model, with the settings given; of a teacher's student of that ``recipe``, on the data ``name``.
 
         Raises:
             UsageError: the data are of another size, or of other classes.
@@ -53,13 +66,20 @@ class Start:
                 f"'{name}' has the classes {', '.join(data['classes'][:5])}, the base {', '.join(old['classes'][:5]) or 'none'}: "
                 "give data of the same, or without"
             )
-        return make_config(type(self.system.config), {**old, **given})
+        if self.teaches is None:
+            return make_config(type(self.system.config), {**old, **given})
+        if given.get("mode", "distillation") != "distillation":
+            raise UsageError(f"mode={given['mode']} needs no teacher; leave --from out, or the mode")
+        return make_config(self.teaches, {k: old[k] for k in COMMON} | TAUGHT[recipe] | dict(given))
 
     def prepare(self, system: System) -> None:
         """Give a new system these weights."""
         if self.system is not None:
             try:
-                system.modules.load_state_dict(self.system.modules.state_dict())
+                if self.teaches is None:
+                    system.modules.load_state_dict(self.system.modules.state_dict())
+                else:
+                    teach(self.system, system)
             except RuntimeError as e:
                 raise CheckpointError(f"the settings make a network of other shapes than the base's: {e}") from e
         if self.rank is not None:
@@ -92,28 +112,14 @@ class Start:
         save_file(tensors, run / ADAPTER, {"format": "pt", "ornstein_base": about})
 
 
-def network_of(system: System) -> nn.Module:
-    """The network whose weights are changed.
-
-    Raises:
-        CapabilityError: the system has no single one.
-    """
-    network = getattr(system.denoiser, "network", None)
-    if not isinstance(network, nn.Module):
-        raise CapabilityError(f"'{system.recipe}' has no single network that low-rank changes could be of")
-    return network
-
-
-def change(system: System, rank: int) -> None:
-    """Freeze a system and give its network low-rank changes."""
-    system.modules.requires_grad_(False)
-    add_low_rank(network_of(system), rank)
-
-
-def reshape(system: System, meta: Mapping[str, Any]) -> None:
-    """Give a new system the form that a checkpoint's weights have."""
-    if meta.get("lora") is not None:
-        change(system, int(meta["lora"]))
+def teach(teacher: System, student: System) -> None:
+    """Give a student the network of its teacher, as its first weights and in its ``teacher``."""
+    weights = network_of(teacher).state_dict()
+    network_of(student).load_state_dict(weights)
+    follower = student.extra["teacher"]
+    assert isinstance(follower, Follower)
+    follower.copy.network.load_state_dict(weights)
+    follower.ready.fill_(True)
 
 
 def begun(name: str, base: Any, rank: int | None, found: Checkpoint | None, given: Mapping[str, Any]) -> Start:
@@ -136,14 +142,18 @@ def begun(name: str, base: Any, rank: int | None, found: Checkpoint | None, give
         if rank is not None:
             raise UsageError("lora changes a trained model: say which (--from RUN)")
         return Start()
-    from ornstein.recipes import house
-
-    system = house.load(base)
-    if system.recipe != name:
-        raise UsageError(f"{base} is a model of recipe '{system.recipe}', not of '{name}'")
+    system = load(base)
+    teachers = TEACHERS.get(name, ())
+    if system.recipe != name and system.recipe not in teachers:
+        also = f" or of its teachers ({', '.join(teachers)})" if teachers else ""
+        raise UsageError(f"{base} is a model of recipe '{system.recipe}', not of '{name}'{also}")
     if low_rank_of(system.modules):
         raise UsageError(f"{base} has low-rank changes of its own; begin with the model that they change")
     meta: dict[str, Any] = {
         "base": {k: v for k, v in system.weights.items() if isinstance(v, str | int | float | bool)}
     }
+    if system.recipe != name:
+        if rank is not None:
+            raise UsageError("a student's whole network is trained; leave lora out")
+        return Start(system, None, meta, card(name).config)
     return Start(system, rank, meta | ({"lora": rank} if rank is not None else {}))

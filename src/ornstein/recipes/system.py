@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 
 from ornstein.codecs.base import Codec
 from ornstein.core.cond import Cond
-from ornstein.core.errors import DataError, UsageError, unknown
+from ornstein.core.errors import CapabilityError, DataError, UsageError, unknown
 from ornstein.core.rng import Rng
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
+from ornstein.denoisers.reused import check_every, reusing
 from ornstein.denoisers.standard_normal import StandardNormal
 from ornstein.denoisers.wrappers import Clip
 from ornstein.guidance.table import GUIDANCE, Setting, get_method
@@ -84,6 +86,11 @@ class System:
     def reads_text(self) -> bool:
         """Whether people say in words what it shall make."""
         return self.captions is not None
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it can be told anything, so that guidance towards it has a meaning."""
+        return bool(self.classes) or self.captions is not None or self.told is not None
 
     @property
     def device(self) -> torch.device:
@@ -183,7 +190,7 @@ class System:
         if scale != 1 or not row.neutral_at_1:
             if self.one_shot:
                 raise UsageError(f"guidance={scale:g}: '{self.recipe}' has no denoiser to guide; leave guidance out")
-            if row.conditional and not self.classes and self.captions is None and self.told is None:
+            if row.conditional and not self.conditional:
                 alone = ", ".join(k for k, m in GUIDANCE.items() if not m.conditional)
                 raise UsageError(
                     f"guidance={scale:g} by '{name}' needs a conditional system; this one ('{self.recipe}') takes no "
@@ -246,6 +253,7 @@ class System:
         guidance_method: str | None = None,
         weak: System | None = None,
         batch: int = 64,
+        cache: int = 1,
         on_step: Callable[[Step], None] | None = None,
         **conditions: Any,
     ) -> Samples:
@@ -260,20 +268,36 @@ class System:
             guidance_method: a row of :data:`ornstein.guidance.GUIDANCE`, "cfg" unless the recipe says otherwise.
             weak: the weaker system that "autoguidance" moves away from.
             batch: how many are drawn at once; changes no result.
+            cache: run the inner part of the network at every so many evaluations only, from the first on, and take what it gave
+                in between: quicker, and an approximation (:mod:`ornstein.denoisers.reused`); 1 is exact.
             on_step: called after every step of every batch.
             conditions: those that the recipe declares: ``label`` (a class name, its number, or one per sample).
 
         Raises:
             UsageError: n or steps below 1, an unknown sampler, grid, label or condition, guidance without a condition.
-            CapabilityError: the sampler needs a rung that the process lacks.
+            CapabilityError: the sampler needs a rung that the process lacks; a cache for a network without an inner part, or
+                for a sampler whose evaluations depend on the data.
         """
         if n < 1:
             raise UsageError(f"the number of samples must be at least 1, got {n}")
         if batch < 1:
             raise UsageError(f"batch must be at least 1, got {batch}")
-        move, times, about = self.prepare(
-            steps, sampler, grid, guidance, guidance_method, None if weak is None else weak.denoiser
-        )
+        check_every(cache)
+
+        def prepare() -> tuple[Sampler, Tensor, dict[str, Any]]:
+            source = self if cache == 1 else self._reusing(cache)
+            return source.prepare(
+                steps, sampler, grid, guidance, guidance_method, None if weak is None else weak.denoiser
+            )
+
+        move, times, about = prepare()
+        if cache > 1:
+            about["cache"] = cache
+            if move.evaluations == 0:
+                raise CapabilityError(
+                    f"{move.title} takes as many evaluations as the data ask for, which a cache would tie to those that share "
+                    "a batch; leave cache out, or take a sampler of a fixed number of steps"
+                )
         if weak is not None:
             weak.modules.eval()
         about |= {name: conditions[name] for name in WORDS if conditions.get(name) is not None}
@@ -285,6 +309,8 @@ class System:
         for start in range(0, n, batch):
             rng = Rng(seeds[start : start + batch])
             part: Cond = {k: v[start : start + batch].to(device) for k, v in cond.items()}
+            if start and cache > 1:  # what is kept belongs to one batch
+                move, _, _ = prepare()
             x, part = self.draw(move, times, rng, part, on_step)
             done.append(self.codec.decode(x, part).cpu())
         return Samples(
@@ -350,6 +376,16 @@ class System:
             batch=batch,
             on_batch=on_batch,
         )
+
+    def _reusing(self, every: int) -> System:
+        """The system with a denoiser that leaves the inner part of its network out, for one batch."""
+        if self.one_shot:
+            raise CapabilityError(
+                f"'{self.recipe}' samples in one evaluation, between which nothing could be kept; leave cache out"
+            )
+        view = copy.copy(self)
+        view.denoiser = reusing(self.denoiser, every)
+        return view
 
     def provenance(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """What goes into every file: recipe, config, weights, how it was sampled, versions."""

@@ -6,10 +6,15 @@ from torch import Tensor
 
 from ornstein.core.shapes import cast
 from ornstein.processes.base import Affine
+from ornstein.processes.remember import recall
 
 
 def velocity(process: Affine, x_t: Tensor, t: Tensor, x_0: Tensor) -> Tensor:
     r"""alpha' x_0 + sigma' (x_t - alpha x_0) / sigma, for sigma_t > 0."""
-    rate = process.d_sigma(t) / process.sigma(t)
-    a, b = cast(x_t, rate, process.d_alpha(t) - rate * process.alpha(t))
+
+    def factors() -> tuple[Tensor, ...]:
+        rate = process.d_sigma(t) / process.sigma(t)
+        return cast(x_t, rate, process.d_alpha(t) - rate * process.alpha(t))
+
+    a, b = recall(process, ("velocity", x_t.dtype), (t,), factors)
     return a * x_t + b * x_0

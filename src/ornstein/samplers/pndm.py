@@ -17,6 +17,7 @@ from ornstein.core.rng import Random
 from ornstein.core.shapes import cast
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Affine
+from ornstein.processes.remember import recall
 from ornstein.samplers.base import DenoisingSampler, State
 from ornstein.samplers.levels import every, exponential_euler
 
@@ -41,9 +42,13 @@ class PseudoNumerical(DenoisingSampler):
     def _transfer(self, x_t: Tensor, t: Tensor, s: Tensor, x_0: Tensor, change: Tensor) -> Tensor:
         """phi(x_t, eps + change, t, s), where x_0 belongs to eps."""
         p = self.process
-        weight = p.alpha(s) * (p.sigma(s) / p.alpha(s) - p.sigma(t) / p.alpha(t))
-        inner = ((s > 0) | self.to_zero) & (p.alpha(t) > 0)
-        (weight,) = cast(x_t, torch.where(inner, weight, torch.zeros_like(weight)))
+
+        def factor() -> Tensor:
+            weight = p.alpha(s) * (p.sigma(s) / p.alpha(s) - p.sigma(t) / p.alpha(t))
+            inner = ((s > 0) | self.to_zero) & (p.alpha(t) > 0)
+            return cast(x_t, torch.where(inner, weight, torch.zeros_like(weight)))[0]
+
+        weight = recall(p, ("pndm", self.to_zero, x_t.dtype), (t, s), factor)
         return exponential_euler(p, x_t, t, s, x_0) + weight * change
 
     def _linear(

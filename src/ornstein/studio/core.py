@@ -11,8 +11,8 @@ from types import TracebackType
 
 from ornstein.core.errors import UsageError
 from ornstein.interop.load import load
-from ornstein.recipes.house import bundled_models
 from ornstein.recipes.samples import Samples
+from ornstein.recipes.saved import bundled_models
 from ornstein.recipes.system import System
 from ornstein.serving import Engine, Job, Request
 from ornstein.serving.request import Task

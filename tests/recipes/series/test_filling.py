@@ -203,7 +203,7 @@ def test_a_generator_draws_classes_and_fills_nothing(tmp_path: Path, capsys: pyt
     run = tmp_path / "run"
     made, _ = ornstein.train("series-diffwave", data=data, out=run, settings=settings | {"columns": "pm2.5,temp"})
     assert isinstance(made, SeriesSystem) and made.classes == ("u", "v")
-    with pytest.raises(CapabilityError, match="was not trained to fill gaps"):
+    with pytest.raises(CapabilityError, match="fills no gaps"):
         made.impute(frame())
     assert main(["sample", str(run), "-n", "4", "--steps", "3", "--label", "v", "-o", str(tmp_path / "out")]) == 0
     table = open_table(tmp_path / "out" / "series.npz")

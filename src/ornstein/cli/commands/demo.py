@@ -99,15 +99,15 @@ def _bundled(out: Path) -> Path:
     if path.exists():
         say(f"(a) {path} is there already")
         return path
-    from ornstein.recipes import house
+    from ornstein.recipes import saved
     from ornstein.recipes.samples import labelled_grid, png_info
 
-    if "fashion-mnist" not in house.bundled_models():
+    if "fashion-mnist" not in saved.bundled_models():
         raise CheckpointError(
-            f"the weights of the bundled model are missing: no model in {house.WEIGHTS / 'fashion-mnist'}. "
+            f"the weights of the bundled model are missing: no model in {saved.WEIGHTS / 'fashion-mnist'}. "
             "Restore that folder from the repository; the rest of the demo goes on without it"
         )
-    system = house.load("fashion-mnist")
+    system = saved.load("fashion-mnist")
     with Progress("(a) sampling the bundled model", every=15) as bar:
         samples = system.sample(
             10 * len(system.classes),
@@ -169,8 +169,8 @@ def _measure(out: Path) -> dict[str, Any]:
     from ornstein.data import open_data
     from ornstein.evaluation import evaluate
     from ornstein.evaluation.features import ClassifierFeatures
-    from ornstein.recipes.house import load
     from ornstein.recipes.samples import image_grid, png_info
+    from ornstein.recipes.saved import load
 
     system = load(out / "run")
     n = MEASURED

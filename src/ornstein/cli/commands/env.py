@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ornstein import __version__
     from ornstein.data import cache_dir
-    from ornstein.recipes.house import bundled_models
+    from ornstein.recipes.saved import bundled_models
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     about: dict[str, Any] = {

@@ -15,7 +15,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the recipes and the bundled models."""
-    from ornstein.recipes.house import bundled_models, recipes
+    from ornstein.recipes.house import recipes
+    from ornstein.recipes.saved import bundled_models
 
     cards = recipes()
     models = bundled_models()

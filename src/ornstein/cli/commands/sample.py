@@ -10,12 +10,14 @@ from typing import Any
 from ornstein.cli import adapting
 from ornstein.cli.output import Progress, emit, require_folder
 from ornstein.core.errors import UsageError
+from ornstein.core.importing import without_collection
 
 EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 64 --steps 10 -o out
   ornstein sample fashion-mnist -n 8 --label sneaker --guidance 2 -o sneakers
   ornstein sample runs/mine -n 16 --sampler "DPM++ 2M Karras" --steps 20 -o grid.png
   ornstein sample fashion-mnist -n 8 --guidance 2 --guidance-method apg -o clear
+  ornstein sample fashion-mnist -n 64 --sampler ddim --steps 50 --cache 2 --fast -o quick
   ornstein sample runs/large -n 8 --mark -o marked
   torchrun --nproc-per-node 2 -m ornstein sample runs/mine -n 64 -o out
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat playing with a ball" --steps 50 -n 4
@@ -35,6 +37,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="cfg, rescale, apg, cfgpp, zero, autoguidance, perturbed_attention or skip_layer (default: the recipe's)",
     )
     parser.add_argument("--weak", help="the weaker model of autoguidance: a bundled model, a run or a checkpoint")
+    parser.add_argument(
+        "--cache",
+        type=int,
+        help="run the inner part of the network at every so many evaluations only: quicker, approximate (default 1)",
+    )
     parser.add_argument("--negative", help="what to keep away from, for systems that read text")
     adapting.add(parser)
     parser.add_argument(
@@ -144,6 +151,7 @@ def draw(args: argparse.Namespace, system: Any, given: dict[str, Any], ranks: An
                     weak=weak,
                     batch=args.batch,
                     on_step=on_step,
+                    **({} if args.cache is None else {"cache": args.cache}),
                     **given,
                 )
                 for part in mine
@@ -177,10 +185,13 @@ def save_series(samples: Any, folder: Path) -> Path:
 def run(args: argparse.Namespace) -> int:
     """Sample and write the files."""
     check(args)
-    from ornstein.cli.evaluating import processes
-    from ornstein.cli.sealing import sealer
-    from ornstein.interop.load import load
-    from ornstein.training.distributed import Ranks
+    if args.cache is not None and args.cache < 1:
+        raise UsageError(f"--cache must be at least 1, got {args.cache}")
+    with without_collection():
+        from ornstein.cli.evaluating import processes
+        from ornstein.cli.sealing import sealer
+        from ornstein.interop.load import load
+        from ornstein.training.distributed import Ranks
 
     system = load(args.what, size=None if args.size is None else size(args.size))
     if args.guidance_rescale is not None:

@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   ornstein train ddpm --data photos/ --minutes 10 --out runs/mine --resume
   ornstein train edm --data digits --set lr=1e-3 --set widths=64,128 --steps 500
   ornstein train edm --data sketches/ --size 28 --from fashion-mnist --lora 8 --steps 500
+  ornstein train consistency-models --data fashion-mnist --from fashion-mnist --minutes 60 --out runs/quick
   ornstein train lora --from stable-diffusion-v1-5/ --data photos/ --prompt "a photo of sks dog" --lora 8
   ornstein train edm --data digits --kimg 100 --snapshots 200 --accumulate 2
   ornstein train csdi --data air.csv --time time --columns pm2.5,temp --minutes 10 --out runs/air
@@ -51,7 +52,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset", help="a size that a paper used (ornstein show RECIPE lists them); --set goes before it"
     )
-    parser.add_argument("--from", dest="base", metavar="RUN", help="begin with this model's weights")
+    parser.add_argument(
+        "--from",
+        dest="base",
+        metavar="RUN",
+        help="begin with this model's weights; consistency-models take an edm model as teacher",
+    )
     parser.add_argument(
         "--lora", type=int, metavar="RANK", help="train low-rank changes of the network of --from alone"
     )

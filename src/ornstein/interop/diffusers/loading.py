@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ornstein.core.importing import without_collection
 from ornstein.interop.diffusers.families.base import Options
 from ornstein.interop.diffusers.folder import read_index
 from ornstein.interop.diffusers.system import Pipeline
@@ -35,5 +36,6 @@ def load(
         UsageError: a size that the model does not draw.
     """
     index = replace(read_index(Path(path)), tensors=tensors or {})
-    built: Pipeline = import_module(f"{__package__}.families.{index.family.file}").build(index, Options(eta, size))
+    with without_collection():  # the libraries of the parts are imported as the parts are met
+        built: Pipeline = import_module(f"{__package__}.families.{index.family.file}").build(index, Options(eta, size))
     return built

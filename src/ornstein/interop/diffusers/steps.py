@@ -15,6 +15,7 @@ from ornstein.core.shapes import cast
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.interop.diffusers.exponential import by_step
 from ornstein.processes.base import Affine, GaussianProcess
+from ornstein.processes.remember import recall
 from ornstein.samplers.base import DenoisingSampler, Sampler, State
 from ornstein.samplers.unipc import UniPC
 
@@ -44,8 +45,14 @@ class StridedDDIM(DenoisingSampler):
         raw = self.raw(x_t, t, cond).mean
         x_0 = raw if self.denoiser is self.raw else self.denoiser(x_t, t, cond).mean
         eps = p.eps(x_t, t, raw)
-        v = self.eta * p.sigma(s) * (-torch.expm1(p.log_snr(t) - p.log_snr(s))).clamp_min(0).sqrt()
-        a, b, c = cast(x_t, p.alpha(s), (p.sigma(s) ** 2 - v**2).clamp_min(0).sqrt(), v)
+
+        def factors() -> tuple[Tensor, ...]:
+            if self.eta == 0:
+                return cast(x_t, p.alpha(s), p.sigma(s), torch.zeros_like(s))
+            v = self.eta * p.sigma(s) * (-torch.expm1(p.log_snr(t) - p.log_snr(s))).clamp_min(0).sqrt()
+            return cast(x_t, p.alpha(s), (p.sigma(s) ** 2 - v**2).clamp_min(0).sqrt(), v)
+
+        a, b, c = recall(p, ("strided", self.eta, x_t.dtype), (t, s), factors)
         x_s = a * x_0 + b * eps
         return (x_s + c * rng.between(x_t, t, s) if self.eta > 0 else x_s), None
 

@@ -32,6 +32,7 @@ from ornstein.interop.diffusers.starts import (
 )
 from ornstein.interop.diffusers.swap import Schedulers
 from ornstein.processes.base import Affine
+from ornstein.processes.remember import foresee
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
 from ornstein.samplers.base import Sampler, Step
@@ -100,6 +101,7 @@ class Pipeline(System):
         guidance_method: str | None = None,
         weak: System | None = None,
         batch: int = 64,
+        cache: int = 1,
         on_step: Callable[[Step], None] | None = None,
         image: Tensor | None = None,
         mask: Tensor | None = None,
@@ -126,7 +128,7 @@ class Pipeline(System):
         system = self.starting(n, image, mask, depth, strength, noise_level)
         return super(Pipeline, system).sample(
             n, steps=steps, seed=seed, sampler=sampler, grid=grid, guidance=guidance, guidance_method=guidance_method,
-            weak=weak, batch=batch, on_step=on_step, **conditions,
+            weak=weak, batch=batch, cache=cache, on_step=on_step, **conditions,
         )  # fmt: skip
 
     def starting(
@@ -250,6 +252,7 @@ class Pipeline(System):
         move = plan.sampler(system._telling(plan).guided(scale, method, plan.grid, weak))
         about = {"sampler": asked, "steps": count, "grid": "scheduler's", "guidance": scale, **self._about()}
         assert system.scheduler is not None
+        foresee(system.process, times)
         deviation = system.scheduler.start(float(times[0]))
         return Begun(self.start.wrap(move, system.process), system.process, deviation), times, about
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ornstein.core.errors import CheckpointError, UsageError
 from ornstein.core.finding import Finding, error, ok
-from ornstein.recipes import house
+from ornstein.recipes import saved
 from ornstein.recipes.system import System
 
 NAME = "configuration"
@@ -24,7 +24,7 @@ def check(run: Path, meta: dict[str, Any]) -> tuple[System | None, Finding]:
             "the checkpoint's own is the true one; to train with other values, start a new run",
         )
     try:
-        system = house.load(run)
+        system = saved.load(run)
     except (CheckpointError, UsageError) as e:
         return None, error(NAME, str(e), "load the weights with the configuration that they were trained with")
     return system, ok(NAME, f"recipe '{system.recipe}', {system.parameters():,} parameters, all in place")

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from ornstein.core.errors import DataError
+from ornstein.core.errors import DataError, UsageError
 from ornstein.data.series.clock import suitable
 from ornstein.data.series.open import open_series
 from ornstein.data.series.reading import Layout
 from ornstein.data.series.record import SeriesTable
 from ornstein.data.series.static import describe, encode
 from ornstein.data.series.windows import Windows
+from ornstein.recipes.reading import Found, Request
 from ornstein.recipes.series.fill import layout_of
+
+
+class SeriesReader:
+    """Tables of series: pandas frames, ``.csv`` files, named sets."""
+
+    def read(self, request: Request) -> Found:
+        if request.captions is not None or request.size is not None:
+            raise UsageError("size and captions are for images; leave them out")
+        if request.former is None:
+            table = open_table(request.data, request.config, request.given)
+        else:  # a resumed run keeps its columns
+            table = open_table(request.data, request.former, ("columns",))
+        return Found(dataset=table, settings=settings_of(table))
+
+    def settings(self, request: Request) -> Mapping[str, Any]:
+        return settings_of(open_table(request.data, request.config, request.given))
+
+    def training(self, config: Any, dataset: SeriesTable) -> Windows:
+        return training_windows(config, dataset)
 
 
 def open_table(data: Any, asked: Any, given: Collection[str]) -> SeriesTable:

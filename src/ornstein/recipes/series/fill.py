@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,31 +24,38 @@ from ornstein.recipes.series.filled import Filled
 if TYPE_CHECKING:
     from ornstein.recipes.series.system import SeriesSystem
 
-Told = Callable[[float], None] | None
+
+@dataclass(frozen=True, kw_only=True)
+class Draws:
+    """How many draws of each sought value, and how they are made; the fields are the arguments of
+    :meth:`SeriesSystem.impute`."""
+
+    n: int = 100
+    steps: int | None = None
+    seed: int = 0
+    sampler: str | None = None
+    batch: int = 256
+    fast: bool = True
+    on_step: Callable[[float], None] | None = None
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.batch < 1:
+            raise UsageError(f"n and batch must be at least 1, got {self.n} and {self.batch}")
+
+    def about(self, system: SeriesSystem, task: str) -> dict[str, Any]:
+        """For the provenance of what was drawn."""
+        return {"task": task, "draws": self.n, "steps": self.steps or system.steps, "seed": self.seed}
 
 
-def impute(
-    system: SeriesSystem,
-    data: Any,
-    *,
-    n: int = 100,
-    steps: int | None = None,
-    seed: int = 0,
-    sampler: str | None = None,
-    batch: int = 256,
-    fast: bool = True,
-    on_step: Told = None,
-) -> Filled:
+def impute(system: SeriesSystem, data: Any, draws: Draws) -> Filled:
     """Every missing value of a table ``n`` times; see :meth:`SeriesSystem.impute`.
 
     Windows overlap by a quarter: what lies in the outer eighths of one is drawn by its neighbour, so that a gap is seen from
     both sides. Draws are joint within a window.
     """
     c = system.config
-    if not hasattr(c, "task"):
-        raise CapabilityError(
-            f"'{system.recipe}' was not trained to fill gaps: it draws series from nothing. csdi and sssd are"
-        )
+    if system.fills_no_gaps:
+        raise CapabilityError(f"'{system.recipe}' fills no gaps: {system.fills_no_gaps}. csdi and sssd do")
     table = read(c, data)
     margin = c.window // 8
     where: list[tuple[Place, int, int]] = []
@@ -56,30 +63,19 @@ def impute(
         for start, low, high in tiles(len(record), c.window, margin):
             if not record.observed[low:high].all():
                 where.append(((r, start), low, high))
-    draws = _blank(table, n)
+    cells = _blank(table, draws.n)
     if where:
         windows = _windows(c, table, [place for place, _, _ in where])
-        drawn = _draw(system, windows, n, steps, seed, sampler, batch, fast, on_step)
+        drawn = _draw(system, windows, draws)
         for i, ((r, start), low, high) in enumerate(where):
             part = drawn[i, :, :, low - start : high - start].transpose(0, 2, 1)
             gaps = ~table.records[r].observed[low:high]
-            draws[r][:, low:high][:, gaps] = part[:, gaps]
-    about = {"task": "impute", "draws": n, "steps": steps or system.steps, "seed": seed, "windows": len(where)}
-    return Filled(table, tuple(draws), system.provenance(about))
+            cells[r][:, low:high][:, gaps] = part[:, gaps]
+    about = {**draws.about(system, "impute"), "windows": len(where)}
+    return Filled(table, tuple(cells), system.provenance(about))
 
 
-def forecast(
-    system: SeriesSystem,
-    data: Any,
-    *,
-    n: int = 100,
-    steps: int | None = None,
-    seed: int = 0,
-    sampler: str | None = None,
-    batch: int = 256,
-    fast: bool = True,
-    on_step: Told = None,
-) -> Filled:
+def forecast(system: SeriesSystem, data: Any, draws: Draws) -> Filled:
     """The steps after the end of each series ``n`` times; see :meth:`SeriesSystem.forecast`.
 
     What the table holds of the future is not looked at: it ends where its rows end. Gaps in the context are drawn along.
@@ -112,11 +108,11 @@ def forecast(
         places.append((r, len(longer) - c.window))
     wide = replace(table, records=tuple(records))
     windows = _windows(c, wide, places)
-    drawn = _draw(system, windows, n, steps, seed, sampler, batch, fast, on_step)
+    drawn = _draw(system, windows, draws)
     ends = [replace(r, values=r.values[-c.horizon :], stamps=r.stamps[-c.horizon :]) for r in records]
-    draws = tuple(d[:, :, context:].transpose(0, 2, 1).copy() for d in drawn)
-    about = {"task": "forecast", "draws": n, "steps": steps or system.steps, "seed": seed, "horizon": c.horizon}
-    return Filled(replace(table, records=tuple(ends)), draws, system.provenance(about))
+    cells = tuple(d[:, :, context:].transpose(0, 2, 1).copy() for d in drawn)
+    about = {**draws.about(system, "forecast"), "horizon": c.horizon}
+    return Filled(replace(table, records=tuple(ends)), cells, system.provenance(about))
 
 
 def layout_of(c: Any) -> Layout:
@@ -167,44 +163,32 @@ def _blank(table: SeriesTable, n: int) -> list[np.ndarray]:
     return [np.repeat(r.values[None].astype(np.float32), n, 0) for r in table.records]
 
 
-def _draw(
-    system: SeriesSystem,
-    windows: Windows,
-    n: int,
-    steps: int | None,
-    seed: int,
-    sampler: str | None,
-    batch: int,
-    fast: bool,
-    on_step: Told,
-) -> np.ndarray:
+def _draw(system: SeriesSystem, windows: Windows, draws: Draws) -> np.ndarray:
     """``[W, n, K, L]`` float32 in the data's unit."""
-    if n < 1 or batch < 1:
-        raise UsageError(f"n and batch must be at least 1, got {n} and {batch}")
     denoiser = system.denoiser
-    move, times, _ = system.prepare(steps, sampler, None, None)
+    move, times, _ = system.prepare(draws.steps, draws.sampler, None, None)
     system.modules.eval()
-    device, total = system.device, len(windows) * n
+    device, total = system.device, len(windows) * draws.n
     out = np.empty((total, *system.shape), np.float32)
     before = denoiser.autocast if isinstance(denoiser, Preconditioned) else None
     lengths = [len(r) for r in windows.table.records]
     try:
         if isinstance(denoiser, Preconditioned):
-            denoiser.autocast = torch.bfloat16 if fast else None
+            denoiser.autocast = torch.bfloat16 if draws.fast else None
         with torch.no_grad():
-            for start in range(0, total, batch):
-                rows = range(start, min(start + batch, total))
-                rng = Rng([seed + i for i in rows])
-                chosen = [i // n for i in rows]
+            for start in range(0, total, draws.batch):
+                rows = range(start, min(start + draws.batch, total))
+                rng = Rng([draws.seed + i for i in rows])
+                chosen = [i // draws.n for i in rows]
                 cond = {k: v.to(device) for k, v in known(system, windows, chosen, lengths).items()}
                 x, _ = system.draw(move, times, rng, cond)
                 out[start : start + len(x)] = system.codec.decode(x, cond).cpu().numpy()
-                if on_step is not None:
-                    on_step((rows[-1] + 1) / total)
+                if draws.on_step is not None:
+                    draws.on_step((rows[-1] + 1) / total)
     finally:
         if isinstance(denoiser, Preconditioned):
             denoiser.autocast = before
-    return out.reshape(len(windows), n, *system.shape)
+    return out.reshape(len(windows), draws.n, *system.shape)
 
 
 def known(

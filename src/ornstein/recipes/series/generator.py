@@ -63,4 +63,5 @@ def series_diffwave(c: Generator = Generator()) -> SeriesSystem:
         "series-diffwave", c, network, lambda d, codec: Imputation(d, codec, c.times(d), nothing, c.label_dropout)
     )
     system.guidance = c.guidance
+    system.fills_no_gaps = "it draws series from nothing"
     return system

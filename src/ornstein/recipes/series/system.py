@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class SeriesSystem(System):
     """Draws windows ``[n, K, L]`` in the data's unit; :meth:`impute` and :meth:`forecast` take records of any length."""
 
+    fills_no_gaps: str = ""
+    """why this system fills no gaps, where it does not"""
+
     def impute(
         self,
         data: Any,
@@ -42,9 +45,10 @@ class SeriesSystem(System):
         Raises:
             DataError: other columns or another distance of time stamps than the model's, unusable data.
         """
-        from ornstein.recipes.series.fill import impute
+        from ornstein.recipes.series.fill import Draws, impute
 
-        return impute(self, data, n=n, steps=steps, seed=seed, sampler=sampler, batch=batch, fast=fast, on_step=on_step)
+        draws = Draws(n=n, steps=steps, seed=seed, sampler=sampler, batch=batch, fast=fast, on_step=on_step)
+        return impute(self, data, draws)
 
     def forecast(
         self,
@@ -59,8 +63,7 @@ class SeriesSystem(System):
         on_step: Callable[[float], None] | None = None,
     ) -> Filled:
         """Draw the ``horizon`` steps after the end of each series ``n`` times; the arguments are those of :meth:`impute`."""
-        from ornstein.recipes.series.fill import forecast
+        from ornstein.recipes.series.fill import Draws, forecast
 
-        return forecast(
-            self, data, n=n, steps=steps, seed=seed, sampler=sampler, batch=batch, fast=fast, on_step=on_step
-        )
+        draws = Draws(n=n, steps=steps, seed=seed, sampler=sampler, batch=batch, fast=fast, on_step=on_step)
+        return forecast(self, data, draws)

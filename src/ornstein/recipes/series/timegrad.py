@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
 
 from ornstein.core.cond import Cond
-from ornstein.core.errors import CapabilityError, UsageError
+from ornstein.core.errors import UsageError
 from ornstein.core.rng import Rng
 from ornstein.networks.series.emission import Emission, Memory
 from ornstein.objectives.series.autoregressive import Autoregressive, further_of
@@ -25,9 +25,6 @@ from ornstein.recipes.series.system import SeriesSystem
 from ornstein.recipes.system import System
 from ornstein.samplers.base import Sampler, Step, simulate
 from ornstein.training.fit import Data, Stage
-
-if TYPE_CHECKING:
-    from ornstein.recipes.series.filled import Filled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,22 +73,6 @@ class TimeGradSystem(SeriesSystem):
     def begin(self, rng: Rng, times: Tensor) -> Tensor:
         """The first state of one step's columns."""
         return self.process.prior((len(rng), self.shape[0])).sample(rng)
-
-    def impute(
-        self,
-        data: Any,
-        *,
-        n: int = 100,
-        steps: int | None = None,
-        seed: int = 0,
-        sampler: str | None = None,
-        batch: int = 256,
-        fast: bool = True,
-        on_step: Callable[[float], None] | None = None,
-    ) -> Filled:
-        raise CapabilityError(
-            "timegrad sees the past only and fills no gaps; it forecasts (--task forecast). csdi and sssd fill gaps"
-        )
 
     def draw(
         self, move: Sampler, times: Tensor, rng: Rng, cond: Cond, on_step: Callable[[Step], None] | None = None
@@ -168,4 +149,5 @@ def timegrad(c: TimeGrad = TimeGrad()) -> SeriesSystem:
     return TimeGradSystem(
         recipe="timegrad", config=c, codec=codec, denoiser=denoiser, shape=c.shape, training=training, sampler=choice,
         steps=c.sampling_steps, grid=grid, ema_half_life=c.ema_half_life,
+        fills_no_gaps="it sees the past only, and forecasts (--task forecast)",
     )  # fmt: skip
