@@ -1,0 +1,69 @@
+"""How long the studio takes from the command to its page, and the page from its address to its first tab, in Chromium.
+
+    python benchmarks/studio_opens.py [--repeats 3] [--out benchmarks/results/studio_opens.csv]
+
+``serves_s``: from ``ornstein studio`` to the address on its screen, when the page can be asked for. ``opens_s``: from there to
+a page that has loaded its model and can be used, in a browser that runs already. Needs Chromium with its driver.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+
+from studio.browser import Visit, programs, start  # noqa: E402
+
+
+def measure(program: str, driver: str) -> dict[str, float]:
+    """Once, with a server and a browser of its own."""
+    opened = start(program, driver)
+    around = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]))
+    }
+    begin = time.perf_counter()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "ornstein", "studio", "--port", "0"], env=around, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        served = time.perf_counter()
+        Visit(opened, url).open()
+        ready = time.perf_counter()
+    finally:
+        server.terminate()
+        server.wait(60)
+        opened.quit()
+    return {"serves_s": round(served - begin, 2), "opens_s": round(ready - served, 2)}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description="How long the studio takes to open.")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "studio_opens.csv")
+    args = parser.parse_args()
+    program, driver = programs()
+    if program is None or driver is None:
+        raise SystemExit("install Chromium and its driver: apt install chromium chromium-driver")
+    rows = [measure(program, driver) for _ in range(args.repeats)]
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with args.out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    for row in rows:
+        print(row)
+
+
+if __name__ == "__main__":
+    main()
