@@ -16,16 +16,18 @@ from ornstein.codecs.base import Scale
 from ornstein.core.batch import Batch
 from ornstein.core.errors import CapabilityError, DataError, UsageError
 from ornstein.core.rng import Stream
+from ornstein.core.tapping import run_tapped
 from ornstein.data import Images
 from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.denoisers.depth import DepthHeads
 from ornstein.denoisers.parametrizations import X0
 from ornstein.guidance.depth import DepthAware
-from ornstein.networks.tapped import PixelHead, run_tapped
+from ornstein.networks.pixel_head import PixelHead
 from ornstein.objectives.depth import ReadingDepth, depth_of
 from ornstein.objectives.times import DiscreteTimes
 from ornstein.processes import VP
 from ornstein.recipes import house
+from ornstein.recipes.guidance.dag import heads_on
 from ornstein.recipes.system import System
 
 TINY: dict[str, Any] = {
@@ -61,8 +63,8 @@ class Multiple(nn.Module):
 def pair(strong: float, weak: float) -> tuple[Preconditioned, DepthHeads]:
     """A denoiser of E[x_0] = x/2 and heads that read strong x and weak x."""
     denoiser = Preconditioned(Two(), VP(), X0())
-    heads = DepthHeads(denoiser, (1, 2, 2), ("one", "two"), ("two",))
-    heads.strong, heads.weak = Multiple(strong / 2), Multiple(2 * weak)  # type: ignore[assignment]
+    heads = heads_on(denoiser, (1, 2, 2), ("one", "two"), ("two",))
+    heads.strong, heads.weak = Multiple(strong / 2), Multiple(2 * weak)
     heads.trained.fill_(True)
     return denoiser, heads
 
@@ -111,7 +113,7 @@ def test_the_prior_pulls_the_strong_reading_to_where_depth_is() -> None:
 
 def test_heads_learn_and_the_denoiser_does_not() -> None:
     denoiser = Preconditioned(Two(), VP(), X0())
-    heads = DepthHeads(denoiser, (1, 4, 4), ("one", "two"), ("two",))
+    heads = heads_on(denoiser, (1, 4, 4), ("one", "two"), ("two",))
     with pytest.raises(UsageError, match="heads that read depth were not trained"):
         heads.require()
     objective = ReadingDepth(heads, denoiser, Scale(), DiscreteTimes(100))
@@ -157,7 +159,7 @@ def test_what_depth_refuses() -> None:
     with pytest.raises(UsageError, match=r"MPUNet has no layer 'decoder.99': did you mean 'decoder"):
         built(strong=("decoder.99",))
     with pytest.raises(UsageError, match="name at least one layer of Two to read"):
-        DepthHeads(Preconditioned(Two(), VP(), X0()), (1, 4, 4), ("one",), ())
+        heads_on(Preconditioned(Two(), VP(), X0()), (1, 4, 4), ("one",), ())
     for name, value, words in (
         ("consistency", -1.0, "consistency, a weight, must be finite and at least 0, got -1"),
         ("prior", float("nan"), "prior, a weight, must be finite and at least 0, got nan"),

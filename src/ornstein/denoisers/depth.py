@@ -11,27 +11,23 @@ from torch import Tensor, nn
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
 from ornstein.core.shapes import expand, per_sample
+from ornstein.core.tapping import run_tapped
 from ornstein.denoisers.denoiser import Preconditioned
-from ornstein.networks.tapped import PixelHead, check_layers, run_tapped
 
 
 @final
 class DepthHeads(nn.Module):
-    """Depth ``[B, 1, H, W]`` in [-1, 1] read from the layers that a denoiser has computed. The denoiser is not part of it."""
+    """Depth ``[B, 1, H, W]`` in [-1, 1] read from the layers that a denoiser has computed. The denoiser is not part of it.
+
+    ``names`` are the layers that each head reads; a head takes their outputs and ``t [B]``.
+    """
 
     trained: Tensor
 
-    def __init__(self, denoiser: Preconditioned, shape: Sequence[int], strong: Sequence[str], weak: Sequence[str]):
+    def __init__(self, names: tuple[Sequence[str], Sequence[str]], strong: nn.Module, weak: nn.Module):
         super().__init__()
-        self.names = (tuple(strong), tuple(weak))
-        for names in self.names:
-            check_layers(denoiser.network, names)
-        size = (int(shape[-2]), int(shape[-1]))
-        network = denoiser.network
-        x = torch.zeros(1, *shape, device=next(network.parameters()).device)
-        with torch.no_grad():  # the layers' widths; a state of zeros tells them
-            read = [run_tapped(network, n, lambda: network(x, x.new_zeros(1), NO_COND))[1] for n in self.names]
-        self.strong, self.weak = (PixelHead([f.shape[1] for f in part], size) for part in read)
+        self.names = (tuple(names[0]), tuple(names[1]))
+        self.strong, self.weak = strong, weak
         self.register_buffer("trained", torch.zeros((), dtype=torch.bool))
 
     def _run(

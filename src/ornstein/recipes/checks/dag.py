@@ -18,7 +18,7 @@ from ornstein.data.dataset import Images
 from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.denoisers.depth import DepthHeads
 from ornstein.evaluation.frechet import frechet
-from ornstein.networks.tapped import PixelHead
+from ornstein.networks.pixel_head import PixelHead
 from ornstein.objectives.depth import NAME, depth_of
 from ornstein.objectives.times import DiscreteTimes
 from ornstein.processes.base import GaussianProcess

@@ -7,18 +7,20 @@ small networks, heads and prior trained on the same data as the chain.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ornstein.codecs.base import Identity
 from ornstein.core.errors import UsageError
+from ornstein.core.tapping import layer_widths
 from ornstein.denoisers.denoiser import Denoiser, Preconditioned
 from ornstein.denoisers.depth import DepthHeads
 from ornstein.denoisers.parametrizations import EDMScaling
 from ornstein.denoisers.wrappers import Clip
 from ornstein.guidance.depth import DepthAware
+from ornstein.networks.pixel_head import PixelHead
 from ornstein.objectives.denoising import Denoising
 from ornstein.objectives.depth import OfDepth, ReadingDepth, WithoutDepth
 from ornstein.objectives.times import DiscreteTimes
@@ -89,6 +91,14 @@ class DepthSystem(System):
         return Clip(denoiser, self.clip or 1.0)
 
 
+def heads_on(
+    denoiser: Preconditioned, shape: tuple[int, int, int], strong: Sequence[str], weak: Sequence[str]
+) -> DepthHeads:
+    """Two heads, untrained, on the named layers of a denoiser of pictures of this shape."""
+    made = [PixelHead(layer_widths(denoiser.network, shape, names), shape[1:]) for names in (strong, weak)]
+    return DepthHeads((strong, weak), made[0], made[1])
+
+
 @recipe(
     "dag",
     area="guidance",
@@ -109,7 +119,7 @@ def dag(c: DAG = DAG()) -> System:
     blocks = [
         name for name, _ in denoiser.network.named_modules() if name.startswith("decoder.") and name.count(".") == 1
     ]
-    heads = DepthHeads(denoiser, c.shape, c.strong or blocks, c.weak or blocks[len(blocks) // 2 :][:1])
+    heads = heads_on(denoiser, c.shape, c.strong or blocks, c.weak or blocks[len(blocks) // 2 :][:1])
     plain = dataclasses.replace(c, channels=1, classes=(), caption_width=0, augment=0.0)
     depth = Preconditioned(
         plain.network(bandwidth=1.0), denoiser.process, EDMScaling(c.sigma_data or 0.5), channels_last=True

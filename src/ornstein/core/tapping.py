@@ -1,15 +1,15 @@
-"""What a network's inner layers hold while it runs, and a small head that reads each pixel of it."""
+"""What a network's inner layers hold while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar, final
+from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ornstein.core.cond import NO_COND
 from ornstein.core.errors import CapabilityError, UsageError, suggest
 
 T = TypeVar("T")
@@ -56,29 +56,10 @@ def _hooks(network: nn.Module, names: Sequence[str], found: dict[str, Tensor]) -
             handle.remove()
 
 
-@final
-class PixelHead(nn.Module):
-    """Layers' outputs, each brought to the size of the picture, and features of t: a multilayer perceptron of each pixel.
-
-    ``features`` ``[B, c_i, h_i, w_i]`` with ``widths`` c_i, ``t [B]`` in [0, 1] to ``[B, outputs, *size]``.
-    """
-
-    def __init__(self, widths: Sequence[int], size: tuple[int, int], outputs: int = 1, hidden: int = 64):
-        super().__init__()
-        self.widths, self.size = tuple(widths), size
-        self.body = nn.Sequential(
-            nn.Conv2d(sum(widths) + 8, hidden, 1),
-            nn.SiLU(),
-            nn.Conv2d(hidden, hidden, 1),
-            nn.SiLU(),
-            nn.Conv2d(hidden, outputs, 1),
-        )
-
-    def forward(self, features: Sequence[Tensor], t: Tensor) -> Tensor:
-        if tuple(f.shape[1] for f in features) != self.widths:
-            raise UsageError(f"this head reads layers of {self.widths} channels, got {[f.shape[1] for f in features]}")
-        large = [F.interpolate(f.float(), size=self.size, mode="bilinear") for f in features]
-        angle = torch.pi / 2 * t.to(large[0])[:, None] * torch.arange(1, 5, device=t.device)
-        told = torch.cat([angle.cos(), angle.sin()], 1)[:, :, None, None].expand(-1, -1, *self.size)
-        out: Tensor = self.body(torch.cat([*large, told], 1))
-        return out
+def layer_widths(network: nn.Module, shape: Sequence[int], names: Sequence[str]) -> list[int]:
+    """Channels of the named layers' outputs, for states of ``shape`` (without the batch); a state of zeros tells them."""
+    check_layers(network, names)
+    x = torch.zeros(1, *shape, device=next(network.parameters()).device)
+    with torch.no_grad():
+        _, found = run_tapped(network, names, lambda: network(x, x.new_zeros(1), NO_COND))
+    return [f.shape[1] for f in found]
