@@ -24,6 +24,7 @@ from torch import nn
 
 from ornstein.recipes.fingerprint import FURNITURE, imports
 from ornstein.recipes.registry import Card, cards
+from ornstein.recipes.system import System
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "map.md"
@@ -85,12 +86,20 @@ def is_objective(thing: object) -> bool:
     return inspect.isclass(thing) and "batch" in inspect.signature(thing.__call__).parameters
 
 
+def built(card: Card) -> System:
+    """Its system at the default sizes; without memory for weights, unless the recipe reads numbers of its process."""
+    try:
+        with torch.device("meta"):
+            return card.build(card.config())
+    except (RuntimeError, NotImplementedError):
+        return card.build(card.config())
+
+
 def entry(card: Card, owners: dict[str, str]) -> Entry:
     """What one recipe is made of."""
     from ornstein.processes.base import Process
 
-    with torch.device("meta"):
-        system = card.build(card.config())
+    system = built(card)
     own = [tree(card.build.__module__)]
     based = [m for m in imports(own[0]) if m in owners and owners[m] != card.name]
     process = type(system.process)
