@@ -4,11 +4,11 @@ r"""Start-up, time per step and peak memory of checkpoints, beside diffusers' ow
 
 Small random checkpoints of each family, and Stable Diffusion 1.5 at its published size with random weights ("sd15": a U-Net of
 860 M parameters, 4 steps at 256 x 256; "sd15, bf16" computes in bfloat16 on both sides). Each measurement is a process of its own
-that does what a user's script does (import, load the folder, draw one picture), ours and theirs in turn; of each number the median
-is kept. Start-up is the time from the start of the process to the end of the first step (which brings the weights into memory where
-they are the file's own), a step the median time between two later calls of the network, and the peak that of the resident memory of the whole process (Linux). Writes
-``benchmarks/results/checkpoint_speed.csv`` and the table of ``docs/guide/real-checkpoints.md``; rows of cases that were not asked
-for stay.
+that does what a user's script does (import, load the folder, draw one picture), ours and theirs in turn; of each number the
+median is kept. Start-up is the time from the start of the process to the end of the first step (which brings the weights into
+memory where they are the file's own), a step the median time between two later calls of the network, and the peak that of the
+resident memory of the whole process (Linux). Writes ``benchmarks/results/checkpoint_speed.csv`` and the table of
+``docs/guide/real-checkpoints.md``; rows of cases that were not asked for stay.
 """
 
 from __future__ import annotations
@@ -120,6 +120,7 @@ def make(family: str, path: Path) -> Path:
             checkpoint_memory.make(path, "sd15", 256)
         elif family == "unconditional":
             import diffusers
+
             from interop.checkpoints import unconditional
 
             unconditional(path, diffusers.DDPMScheduler())
@@ -146,7 +147,11 @@ def measured(name: str, path: Path, repeats: int, threads: int) -> dict[str, Any
     row |= {"repeats": repeats, "threads": threads}
     for number in NUMBERS:
         ours, theirs = (median(x[number] for x in found[side]) for side in SIDES)
-        row |= {number: f"{ours:.4g}", f"{number}_diffusers": f"{theirs:.4g}", f"{number}_ratio": f"{ours / theirs:.3f}"}
+        row |= {
+            number: f"{ours:.4g}",
+            f"{number}_diffusers": f"{theirs:.4g}",
+            f"{number}_ratio": f"{ours / theirs:.3f}",
+        }
     return row
 
 
