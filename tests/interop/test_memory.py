@@ -79,7 +79,9 @@ def test_a_file_is_let_go_while_it_is_read(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(weights, "safe_open", lambda *a, **k: opened.append(1) or plain(*a, **k))
     same = weights.read_file(tmp_path / "a.safetensors", lambda name: torch.float32)
     assert len(opened) == 1 and all(torch.equal(same[k], v) for k, v in tensors.items())
-    halved = weights.read_file(tmp_path / "a.safetensors", lambda name: torch.float32 if name == "0" else torch.bfloat16)
+    halved = weights.read_file(
+        tmp_path / "a.safetensors", lambda name: torch.float32 if name == "0" else torch.bfloat16
+    )
     assert len(opened) > 4 and halved.keys() == tensors.keys()
     assert torch.equal(halved["n"], tensors["n"]) and torch.equal(halved["0"], tensors["0"])
     assert all(torch.equal(halved[k], tensors[k].bfloat16()) for k in "1234")

@@ -44,7 +44,13 @@ def load(
             from ornstein.interop.files.opened import opened
 
             return opened(
-                path, size=size, tokenizer=tokenizer, prediction=prediction, variant=variant, memory=memory, device=device
+                path,
+                size=size,
+                tokenizer=tokenizer,
+                prediction=prediction,
+                variant=variant,
+                memory=memory,
+                device=device,
             )
         if tokenizer is not None or prediction is not None:
             raise UsageError(f"'{what}' is no single file; leave tokenizer and prediction out")

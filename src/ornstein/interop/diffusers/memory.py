@@ -130,7 +130,7 @@ def offload(model: nn.Module, device: torch.device) -> None:
 
 
 def finish(system: Pipeline, options: Sequence[str], device: str | torch.device = "cpu") -> Pipeline:
-    """Set the options of a pipeline whose parts were :func:`preparing <ornstein.interop.diffusers.narrowing.preparing>` for them."""
+    """Set the options of a pipeline whose parts were read in the types that the options ask for."""
     if VAE_BF16 in options and not isinstance(system.codec, Autoencoder):
         _vae(system, VAE_BF16)
     return save_memory(system, [name for name in options if name not in KINDS], device)

@@ -104,11 +104,11 @@ def read_file(path: Path, kinds: Kinds | None = None) -> dict[str, Tensor]:
 
 def _changes(path: Path, kinds: Kinds) -> bool:
     with safe_open(path, framework="pt") as f:
-        return any(_FLOATS.get(f.get_slice(name).get_dtype(), kinds(name)) != kinds(name) for name in f.keys())
+        return any(_FLOATS.get(f.get_slice(name).get_dtype(), kinds(name)) != kinds(name) for name in f.keys())  # noqa: SIM118 (it is no mapping)
 
 
 def _changed(path: Path, kinds: Kinds) -> dict[str, Tensor]:
-    """Tensor by tensor. What has been read of a mapped file stays in memory as long as the map: it is made anew every so often."""
+    """Tensor by tensor; what has been read of a mapped file stays in memory as long as the map, which is made anew at times."""
     out: dict[str, Tensor] = {}
     with safe_open(path, framework="pt") as f:
         names = list(f.keys())
