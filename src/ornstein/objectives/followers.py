@@ -12,11 +12,11 @@ from ornstein.core.batch import Batch
 from ornstein.core.loss import Loss, Objective
 from ornstein.core.rng import Random
 
-M = TypeVar("M", bound=nn.Module)
+M_co = TypeVar("M_co", covariant=True, bound=nn.Module)
 
 
 @final
-class Follower(nn.Module, Generic[M]):
+class Follower(nn.Module, Generic[M_co]):
     r"""A frozen copy of a module that follows it: w <- rate w + (1 - rate) theta, from the module's weights at the
     first call.
 
@@ -24,18 +24,18 @@ class Follower(nn.Module, Generic[M]):
     copied.
     """
 
-    copy: M
+    copy: M_co
     ready: Tensor
     seen: Tensor
 
-    def __init__(self, module: M):
+    def __init__(self, module: M_co):
         super().__init__()
         self.copy = copy.deepcopy(module).requires_grad_(False)
         self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     @torch.no_grad()
-    def follow(self, module: M, rate: float) -> None:
+    def follow(self, module: nn.Module, rate: float) -> None:
         """One step towards the module."""
         if not bool(self.ready):
             self.take(module)
@@ -45,13 +45,13 @@ class Follower(nn.Module, Generic[M]):
         for mine, its in zip(self.copy.buffers(), module.buffers(), strict=True):
             mine.copy_(its)
 
-    def average(self, module: M, batch: int, half_life: float, ramp: float = 0.05) -> None:
+    def average(self, module: nn.Module, batch: int, half_life: float, ramp: float = 0.05) -> None:
         """One step of the average that training keeps: its half-life in samples, short while the model is young."""
         self.seen += batch
         self.follow(module, 0.5 ** (batch / min(half_life, ramp * float(self.seen))))
 
     @torch.no_grad()
-    def take(self, module: M) -> None:
+    def take(self, module: nn.Module) -> None:
         """The module's weights, now."""
         self.copy.load_state_dict(module.state_dict())
         self.ready.fill_(True)
@@ -75,10 +75,10 @@ class Counter(nn.Module):
 
 
 @final
-class Averaged(Generic[M]):
+class Averaged:
     """An objective at whose every call a follower takes in the module's weights: a teacher for the stage to come."""
 
-    def __init__(self, objective: Objective, follower: Follower[M], module: M, half_life: float):
+    def __init__(self, objective: Objective, follower: Follower[nn.Module], module: nn.Module, half_life: float):
         self.objective, self.follower, self.module, self.half_life = objective, follower, module, half_life
 
     def __call__(self, batch: Batch[Any], rng: Random) -> Loss:
