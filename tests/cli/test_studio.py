@@ -24,7 +24,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # what gradio and uvicorn war
 def test_it_serves_until_it_is_stopped(finished: Path, tmp_path: Path) -> None:
     # In a process of its own: gradio leaves an event loop behind, and the suite takes every warning for an error.
     words = [sys.executable, "-m", "ornstein", "studio", str(finished), "--port", "0", "-o", str(tmp_path)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as served:
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        # A suite that a shell put into the background hands down that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as served:
         try:
             assert served.stdout is not None
             url = served.stdout.readline().strip()
@@ -33,7 +40,10 @@ def test_it_serves_until_it_is_stopped(finished: Path, tmp_path: Path) -> None:
                 page, policy = answer.read().decode(), answer.headers["Content-Security-Policy"]
         finally:
             served.send_signal(signal.SIGINT)
-        assert served.wait(30) == 130
+        try:
+            assert served.wait(30) == 130
+        finally:
+            served.kill()
     assert "Ornstein studio" in page and str(finished) in page
     assert policy.startswith("default-src 'self'") and "http" not in policy
 
