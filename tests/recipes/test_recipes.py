@@ -39,8 +39,10 @@ def squares(n: int = 32) -> Images:
     return Images(x, labels, ("small", "large"), "squares")
 
 
-STAGED = {"latent-diffusion"}
-"""Recipes of several stages: tests/recipes/test_latent_diffusion.py."""
+STAGED = {"imagebart", "latent-diffusion"}
+"""Recipes of several stages: tests/recipes/test_latent_diffusion.py and test_imagebart.py."""
+SETS = {"fsdm"}
+"""Told a class by examples of it, in place of its name, which training looks up: tests/recipes/test_few_shot.py."""
 BASELINES = {"baseline-flow", "baseline-gan", "baseline-vae"}
 """Unconditional, with losses of their own: tests/recipes/test_baselines.py says more."""
 
@@ -52,7 +54,9 @@ def test_train_save_load_sample(name: str, tmp_path: Path) -> None:
     )
     assert result.step == 2 and np.isfinite(result.loss)
     loaded = ornstein.load(tmp_path / "run")
-    assert loaded.config == trained.config and loaded.classes == (() if name in BASELINES else ("small", "large"))
+    assert loaded.config == trained.config and loaded.classes == (
+        () if name in BASELINES | SETS else ("small", "large")
+    )
     a, b = (s.sample(3, steps=2, seed=4).tensor for s in (trained, loaded))
     assert torch.equal(a, b) and a.shape == (3, 1, 8, 8) and bool(torch.isfinite(a).all())
     assert float(a.abs().max()) <= 1
@@ -67,7 +71,7 @@ FLOOR = {"cld": 0.9, "flexible-diffusion": 0.9, "first-hitting-diffusion": 0.8, 
 """Losses with a part that no network removes fall less than the others, which must fall below 0.7 of the first."""
 
 
-@pytest.mark.parametrize("name", [n for n in IMAGES if n not in MOVING | STAGED | BASELINES])
+@pytest.mark.parametrize("name", [n for n in IMAGES if n not in MOVING | STAGED | BASELINES | SETS])
 def test_training_learns(name: str) -> None:
     """The loss over many fixed draws falls well below that of the untrained network, which predicts 0."""
     settings = {**SMALL_OF.get(name, SMALL), "warmup": 5, "lr": 1e-2, "precision": "fp32", "decay": "constant"}
