@@ -148,7 +148,7 @@ def train(
         raise UsageError(f"the images were asked for at size {size}, the config has {asked.size}; give one of them")
     config = make_config(card.config, {**from_data, **given})
     if found is None and start.system is not None:
-        config = start.config_for(name, dataset.name, from_data, given)
+        config = start.config_for(dataset.name, from_data, given)
     endless = (minutes is not None or kimg is not None) and "steps" not in given
     if found is not None:
         config = _resumed_config(run, old, config, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -102,13 +102,24 @@ class Card:
     config: type
     build: Callable[[Any], Any]
     bibtex: str
+    teachers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """recipes whose finished models can teach this one (the same network and process, as first weights and as the teacher in
+    ``extra["teacher"]``), and what its config says then"""
 
 
 _CARDS: dict[str, Card] = {}
 
 
 def recipe(
-    name: str, *, area: str, title: str, paper: str, claim: str, equations: str, bibtex: str
+    name: str,
+    *,
+    area: str,
+    title: str,
+    paper: str,
+    claim: str,
+    equations: str,
+    bibtex: str,
+    teachers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[Builder], Builder]:
     """Register a function ``config -> System`` under a name; its config class is read from the annotation."""
 
@@ -117,7 +128,7 @@ def recipe(
         config = next(h for k, h in hints.items() if k != "return")
         if name in _CARDS:
             raise ValueError(f"recipe '{name}' is registered twice")
-        _CARDS[name] = Card(name, area, title, paper, claim, equations, config, function, bibtex)
+        _CARDS[name] = Card(name, area, title, paper, claim, equations, config, function, bibtex, teachers or {})
         return function
 
     return register

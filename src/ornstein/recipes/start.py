@@ -14,17 +14,13 @@ from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
 from ornstein.networks.layers.low_rank import low_rank_of
 from ornstein.objectives.followers import Follower
 from ornstein.recipes.low_rank import change, network_of
-from ornstein.recipes.registry import card, make_config
+from ornstein.recipes.registry import Card, card, make_config
 from ornstein.recipes.saved import load
 from ornstein.recipes.system import System
 from ornstein.training.checkpoint import Checkpoint
 from ornstein.training.fit import Stage
 
 ADAPTER = "adapter.safetensors"
-TEACHERS = {"consistency-models": ("edm",)}
-"""Recipes that a finished model of another can teach: the same network and process, as first weights and as the teacher."""
-TAUGHT: dict[str, dict[str, Any]] = {"consistency-models": {"mode": "distillation", "first_steps": 0}}
-"""What their configs say then: the teacher has been trained."""
 COMMON = (
     "size", "channels", "classes", "caption_width", "architecture", "widths", "blocks", "attention", "augment", "patch",
     "dropout", "sigma_min", "sigma_max", "sigma_data", "data_std",
@@ -40,19 +36,19 @@ class Start:
     rank: int | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     """what a checkpoint says of them"""
-    teaches: Any = None
-    """the config class of the recipe that the system is a teacher of"""
+    student: Card | None = None
+    """the recipe that the system is a teacher of, where it is another than its own"""
 
     @property
     def config(self) -> Any:
         """That of the model begun with; None where there is none."""
         return None if self.system is None else self.system.config
 
-    def config_for(self, recipe: str, name: str, data: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
-        """The config of the model, with the settings given; of a teacher's student of that ``recipe``, on the data ``name``.
+    def config_for(self, name: str, data: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+        """The config of the model, or of its student, with the settings given, on the data ``name``.
 
         Raises:
-            UsageError: the data are of another size, or of other classes.
+            UsageError: the data are of another size, or of other classes; a setting that has no use for a teacher.
         """
         assert self.system is not None
         old = dataclasses.asdict(self.system.config)
@@ -66,17 +62,19 @@ class Start:
                 f"'{name}' has the classes {', '.join(data['classes'][:5])}, the base {', '.join(old['classes'][:5]) or 'none'}: "
                 "give data of the same, or without"
             )
-        if self.teaches is None:
+        if self.student is None:
             return make_config(type(self.system.config), {**old, **given})
-        if given.get("mode", "distillation") != "distillation":
-            raise UsageError(f"mode={given['mode']} needs no teacher; leave --from out, or the mode")
-        return make_config(self.teaches, {k: old[k] for k in COMMON} | TAUGHT[recipe] | dict(given))
+        taught = self.student.teachers[self.system.recipe]
+        for key, value in taught.items():
+            if key in given and str(given[key]) != str(value):
+                raise UsageError(f"{key}={given[key]} needs no teacher; leave --from out, or the setting")
+        return make_config(self.student.config, {k: old[k] for k in COMMON} | dict(taught) | dict(given))
 
     def prepare(self, system: System) -> None:
         """Give a new system these weights."""
         if self.system is not None:
             try:
-                if self.teaches is None:
+                if self.student is None:
                     system.modules.load_state_dict(self.system.modules.state_dict())
                 else:
                     teach(self.system, system)
@@ -143,7 +141,8 @@ def begun(name: str, base: Any, rank: int | None, found: Checkpoint | None, give
             raise UsageError("lora changes a trained model: say which (--from RUN)")
         return Start()
     system = load(base)
-    teachers = TEACHERS.get(name, ())
+    student = card(name)
+    teachers = student.teachers
     if system.recipe != name and system.recipe not in teachers:
         also = f" or of its teachers ({', '.join(teachers)})" if teachers else ""
         raise UsageError(f"{base} is a model of recipe '{system.recipe}', not of '{name}'{also}")
@@ -155,5 +154,5 @@ def begun(name: str, base: Any, rank: int | None, found: Checkpoint | None, give
     if system.recipe != name:
         if rank is not None:
             raise UsageError("a student's whole network is trained; leave lora out")
-        return Start(system, None, meta, card(name).config)
+        return Start(system, None, meta, student)
     return Start(system, rank, meta | ({"lora": rank} if rank is not None else {}))

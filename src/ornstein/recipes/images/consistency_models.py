@@ -77,6 +77,7 @@ class ConsistencyModels(NetworkConfig):
     "teacher or x_0 + s_n z; x <- f(x + sqrt(s^2 - eps^2) z, s)",
     bibtex="@inproceedings{song2023consistency, title={Consistency Models}, author={Song, Yang and Dhariwal, Prafulla and "
     "Chen, Mark and Sutskever, Ilya}, booktitle={ICML}, year={2023}}",
+    teachers={"edm": {"mode": "distillation", "first_steps": 0}},
 )
 def consistency_models(c: ConsistencyModels = ConsistencyModels()) -> System:
     """The consistency-models system."""
