@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol, cast, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond, rows
@@ -131,10 +130,3 @@ class TokenLaw(Distribution[Tensor]):
             log_p = net.decode(x[at, :-1], seen).double().log_softmax(-1)
             total[at] = log_p.gather(-1, x[at].unsqueeze(-1)).squeeze(-1).sum(1)
         return total
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """``[B]``: mean over tokens of -log p of tokens ``[B, L]``, or of -sum q log p for laws ``[B, L, K]``."""
-    if target.is_floating_point():
-        return -(target * logits.log_softmax(-1)).sum(-1).mean(1)
-    return F.cross_entropy(logits.transpose(1, 2), target, reduction="none").mean(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ornstein.codecs.base import Codec
@@ -14,7 +15,7 @@ from ornstein.core.distributions import Dirac
 from ornstein.core.errors import UsageError
 from ornstein.core.loss import Loss
 from ornstein.core.rng import Random
-from ornstein.denoisers.token_by_token import TokenByToken, cross_entropy
+from ornstein.denoisers.token_by_token import TokenByToken
 from ornstein.processes.categorical import Corrupted
 
 
@@ -68,3 +69,10 @@ class TokenChain:
                 logits = net.decode(x_s[at, :-1], net.encode(x_t[at], conditions.rows(cond, at)))
             loss = loss.index_copy(0, at, cross_entropy(logits.float(), target[at]))
         return Loss(loss.mean(), levels=(n.double() / steps, loss.detach()))
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """``[B]``: mean over tokens of -log p of tokens ``[B, L]``, or of -sum q log p for laws ``[B, L, K]``."""
+    if target.is_floating_point():
+        return -(target * logits.log_softmax(-1)).sum(-1).mean(1)
+    return F.cross_entropy(logits.transpose(1, 2), target, reduction="none").mean(1)

@@ -10,11 +10,11 @@ from torch import Tensor
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.rng import Random
-from ornstein.core.shapes import cast
 from ornstein.denoisers.boxes import BoxDenoiser
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Affine
 from ornstein.samplers.base import DenoisingSampler, State
+from ornstein.samplers.levels import ddim
 
 
 @final
@@ -48,12 +48,7 @@ class BoxRenewal(DenoisingSampler):
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
     ) -> tuple[Tensor, State]:
         found = self.finder.found(x_t, t, cond)[-1]
-        x_0, p = self.finder.state(found.boxes), self.process
-        sigma_s = p.sigma(s)
-        v = sigma_s * (-torch.expm1(p.log_snr(t) - p.log_snr(s))).sqrt()
-        ratio = (sigma_s**2 - v**2).clamp_min(0).sqrt() / p.sigma(t)
-        a, b, c = cast(x_t, ratio, p.alpha(s) - ratio * p.alpha(t), v)
-        x_s = a * x_t + b * x_0 + c * rng.normal_like(x_t)
+        x_s = ddim(self.process, x_t, t, s, self.finder.state(found.boxes), 1.0, rng.normal_like(x_t))
         fresh = rng.normal_like(x_t)
         lost = (found.logits.sigmoid().amax(-1, keepdim=True) <= self.threshold) & (s > 0)
         return torch.where(lost, fresh, x_s), (*state, found)

@@ -11,11 +11,12 @@ from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
 from ornstein.core.rng import Random
 from ornstein.processes.base import GaussianProcess
-from ornstein.samplers.base import DenoisingSampler, Sampler, State
+from ornstein.samplers.around import Around
+from ornstein.samplers.base import DenoisingSampler, State
 
 
 @final
-class ConditionedPart(Sampler):
+class ConditionedPart(Around):
     r"""Before each step the known part is replaced by a draw of q(y_t | y); the wrapped sampler moves the whole state.
 
     grad_x log p(x_t | y) ~ grad_x log p(x_t, y_t): exact as the known part's noise goes to 0, which is what a speed
@@ -37,19 +38,15 @@ class ConditionedPart(Sampler):
             )
         if not 0 <= release <= 1:
             raise UsageError(f"release, the time from which the known part is free, lies in [0, 1], got {release}")
-        self.sampler, self.known, self.mask, self.release = sampler, known, mask, release
+        super().__init__(sampler)
+        self.process: GaussianProcess = sampler.process
+        self.known, self.mask, self.release = known, mask, release
 
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
     ) -> tuple[Tensor, State]:
         known = self.known.to(x_t).expand_as(x_t)  # of the batch's size, so that every sample has its own noise
         held = self.mask & (t > self.release)
-        x_t = torch.where(held, self.sampler.process.marginal(known, t).sample(rng), x_t)
+        x_t = torch.where(held, self.process.marginal(known, t).sample(rng), x_t)
         x_s, state = self.sampler.step(x_t, t, s, state, rng, cond)
         return torch.where(held & (s == 0), known, x_s), state
-
-    def init(self, x: Tensor, t: Tensor) -> State:
-        return self.sampler.init(x, t)
-
-    def start(self) -> float:
-        return self.sampler.start()

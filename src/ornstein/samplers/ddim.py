@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
 from ornstein.core.rng import Random
-from ornstein.core.shapes import cast
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.processes.base import Affine
 from ornstein.samplers.base import DenoisingSampler, State
-from ornstein.samplers.levels import exponential_euler
+from ornstein.samplers.levels import ddim, exponential_euler
 
 
 @final
@@ -41,9 +39,4 @@ class DDIM(DenoisingSampler):
         x_0 = self.denoiser(x_t, t, cond).mean
         if self.eta == 0:
             return exponential_euler(p, x_t, t, s, x_0), None
-        alpha_s, sigma_s = p.alpha(s), p.sigma(s)
-        v = self.eta * sigma_s * (-torch.expm1(p.log_snr(t) - p.log_snr(s))).sqrt()
-        ratio = (sigma_s**2 - v**2).clamp_min(0).sqrt() / p.sigma(t)
-        a, b, c = cast(x_t, ratio, alpha_s - ratio * p.alpha(t), v)
-        x_s = a * x_t + b * x_0 + c * rng.between(x_t, t, s)
-        return x_s, None
+        return ddim(p, x_t, t, s, x_0, self.eta, rng.between(x_t, t, s)), None

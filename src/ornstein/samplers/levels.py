@@ -48,6 +48,15 @@ def exponential_euler(process: Affine, x_t: Tensor, t: Tensor, s: Tensor, x_0: T
     return a * x_t + b * x_0
 
 
+def ddim(process: Affine, x_t: Tensor, t: Tensor, s: Tensor, x_0: Tensor, eta: float, z: Tensor) -> Tensor:
+    r"""x_s = alpha_s x_0 + sqrt(sigma_s^2 - v^2) eps + v z, v^2 = eta^2 sigma_s^2 (1 - SNR_t / SNR_s), z ~ N(0, I)."""
+    sigma_s = process.sigma(s)
+    v = eta * sigma_s * (-torch.expm1(process.log_snr(t) - process.log_snr(s))).sqrt()
+    ratio = (sigma_s**2 - v**2).clamp_min(0).sqrt() / process.sigma(t)
+    a, b, c = cast(x_t, ratio, process.alpha(s) - ratio * process.alpha(t), v)
+    return a * x_t + b * x_0 + c * z
+
+
 def noised(process: Affine, x_s: Tensor, s: Tensor, t: Tensor, z: Tensor) -> Tensor:
     r"""x_t ~ q(x_t | x_s) for t >= s: alpha_{t|s} x_s + sigma_{t|s} z, sigma_{t|s}^2 = sigma_t^2 (1 - SNR_t/SNR_s)."""
     std = process.sigma(t) * (-torch.expm1((process.log_snr(t) - process.log_snr(s)).clamp(max=0))).sqrt()

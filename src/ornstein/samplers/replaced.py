@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -10,7 +10,8 @@ from torch import Tensor
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
 from ornstein.core.rng import Random
-from ornstein.samplers.base import DenoisingSampler, Sampler, State
+from ornstein.samplers.around import Around
+from ornstein.samplers.base import DenoisingSampler, State
 
 
 def grey_basis() -> Tensor:
@@ -20,7 +21,7 @@ def grey_basis() -> Tensor:
 
 
 @final
-class Replaced(Sampler[Tensor]):
+class Replaced(Around):
     r"""x_s <- mask q_s-draw of the known + (1 - mask) x_s after each step of another sampler.
 
     ``known [B, ...]`` is the encoded data where ``mask`` (0 or 1, broadcasting against it) is 1. With ``basis`` ``[C, C]``
@@ -38,13 +39,9 @@ class Replaced(Sampler[Tensor]):
             raise UsageError(
                 f"a basis of {len(basis)} channels does not fit data of {known.shape[1]}; colourising needs colours"
             )
-        self.sampler, self.known, self.mask, self.basis = sampler, known, mask, basis
-
-    def init(self, x: Tensor, t: Tensor) -> State:
-        return self.sampler.init(x, t)
-
-    def start(self) -> float:
-        return self.sampler.start()
+        super().__init__(sampler)
+        self.process: Any = sampler.process
+        self.known, self.mask, self.basis = known, mask, basis
 
     def _turn(self, x: Tensor, back: bool = False) -> Tensor:
         if self.basis is None:
@@ -57,6 +54,6 @@ class Replaced(Sampler[Tensor]):
     ) -> tuple[Tensor, State]:
         x_s, state = self.sampler.step(x_t, t, s, state, rng, cond)
         known, mask = self.known.to(x_s), self.mask.to(x_s)
-        drawn = self.sampler.process.marginal(known, s).sample(rng)
+        drawn = self.process.marginal(known, s).sample(rng)
         turned = self._turn(x_s)
         return self._turn(mask * self._turn(drawn) + (1 - mask) * turned, back=True), state

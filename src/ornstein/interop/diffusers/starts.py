@@ -17,6 +17,7 @@ from ornstein.core.rng import Random, Rng
 from ornstein.core.shapes import cast, expand
 from ornstein.processes.base import Affine
 from ornstein.processes.gaussian import FlowMatching
+from ornstein.samplers.around import Around
 from ornstein.samplers.base import Sampler, State
 
 PICTURE, MASK, DEPTH, LEVEL = "picture", "mask", "depth", "level"
@@ -147,28 +148,6 @@ class Enlarge(Start):
         x = scene.deviation * rng.normal((len(rng), *scene.shape))
         levels = torch.full((len(rng),), self.level, device=picture.device)
         return x, {**_without(cond, PICTURE), BESIDE: beside, LEVEL: levels}
-
-
-class Around(Sampler[Tensor]):
-    """A sampler that stands around another and leaves everything to it."""
-
-    def __init__(self, sampler: Sampler[Tensor]):
-        self.sampler = sampler
-
-    def init(self, x: Tensor, t: Tensor) -> State:
-        return self.sampler.init(x, t)
-
-    @property
-    def title(self) -> str:
-        return self.sampler.title
-
-    def start(self) -> float:
-        return self.sampler.start()
-
-    def step(
-        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, State]:
-        return self.sampler.step(x_t, t, s, state, rng, cond)
 
 
 @final

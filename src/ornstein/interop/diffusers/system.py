@@ -21,7 +21,6 @@ from ornstein.interop.diffusers.networks import SCALE
 from ornstein.interop.diffusers.reader import Reader
 from ornstein.interop.diffusers.schedulers import Plan, Scheduler
 from ornstein.interop.diffusers.starts import (
-    Around,
     Enlarge,
     FromNoise,
     FromPicture,
@@ -35,6 +34,7 @@ from ornstein.processes.base import Affine
 from ornstein.processes.remember import foresee
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
+from ornstein.samplers.around import Around
 from ornstein.samplers.base import Sampler, Step
 from ornstein.samplers.grids import get_grid
 from ornstein.samplers.table import Choice, get
