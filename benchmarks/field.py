@@ -32,14 +32,13 @@ from ornstein.training.fit import Engine, fit
 UNET: dict[str, Any] = {
     "widths": (48, 48),
     "blocks": 1,
+    "patch": 4,
     "batch": 32,
     "classes": (),
     "ema_half_life": 10_000,
     "decay_steps": 500,
 }
 BASELINE: dict[str, Any] = {"batch": 32, "ema_half_life": 10_000}
-BLOCKS = 7
-"""patches along a side that the diffusion systems' network sees, about: 7 of 4 pixels of Fashion-MNIST, 8 of one of the digits"""
 SYSTEMS: dict[str, dict[str, Any]] = {
     "ddpm": UNET,
     "edm": UNET,
@@ -111,9 +110,7 @@ def main() -> None:
         return Record.load(file)
 
     records["training images"] = measured("training images", Chosen(images, spread(len(images), args.n)), {})
-    patch = {"patch": max(1, images[0:1].x.shape[-1] // BLOCKS)}
-    for name, own in SYSTEMS.items():
-        settings = own | patch if name in WAYS else own
+    for name, settings in SYSTEMS.items():
         system, costs[name] = trained(name, settings, images, args.seconds, out)
         print(name, costs[name], flush=True)
         for sampler, steps in WAYS.get(name, [(None, None)]):
