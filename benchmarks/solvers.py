@@ -18,7 +18,6 @@ Writes ``benchmarks/results/solvers.csv`` and, where matplotlib is installed, ``
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import math
 import warnings
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from csv_rows import read_rows, write_rows
 from solver_peers import Row, diffusers, largest, of_k_diffusion
 from solver_problems import PROCESSES, Problem, bundled, mixture
 
@@ -220,13 +220,9 @@ def plot(rows: list[dict[str, object]], path: Path) -> None:
 
 def read(path: Path) -> list[dict[str, object]]:
     """The rows of former runs; none where there is no file."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8") as file:
-        return [
-            {**row, "dimension": int(row["dimension"]), "evaluations": int(row["evaluations"])}
-            for row in csv.DictReader(file)
-        ]
+    return [
+        {**row, "dimension": int(row["dimension"]), "evaluations": int(row["evaluations"])} for row in read_rows(path)
+    ]
 
 
 def main() -> None:
@@ -255,10 +251,7 @@ def main() -> None:
             key = (problem.name, problem.dimension)
             kept = [r for r in rows if (r["process"], r["dimension"]) != key or r["source"] not in args.source]
             rows = sorted(kept + new, key=lambda r: (r["process"], r["dimension"], r["source"], r["sampler"]))
-            with args.out.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0])
-                writer.writeheader()
-                writer.writerows(rows)
+            write_rows(args.out, rows)
     print("\n".join(compare(rows)))
     if importlib.util.find_spec("matplotlib") is not None:
         plot(rows, args.picture)
