@@ -30,9 +30,7 @@ from ornstein.recipes.samples import image_grid
 from ornstein.training.fit import Engine, fit
 
 UNET: dict[str, Any] = {
-    "widths": (48, 48),
-    "blocks": 1,
-    "patch": 4,
+    "widths": (28, 56),
     "batch": 32,
     "classes": (),
     "ema_half_life": 10_000,
