@@ -14,7 +14,7 @@ import torch
 from interop.parity import difference, ours, theirs
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
 from ornstein.interop.diffusers import scheduler
-from ornstein.interop.diffusers.config import DEFAULTS
+from ornstein.interop.diffusers.schedulers.config import DEFAULTS
 
 TOLERANCE = 1e-4
 STEPS = (10, 20, 50)

@@ -77,7 +77,7 @@ def adapted(system: Any, args: argparse.Namespace) -> tuple[Any, dict[str, Any]]
         system = with_image_prompt(system, args.ip_adapter[0], scale=args.ip_scale)
         conditions["image_prompt"] = opened(args.ip_adapter[1])
     if args.memory is not None and not at_load(args):
-        from ornstein.interop.diffusers.memory import save_memory
+        from ornstein.interop.diffusers.pipelines.memory import save_memory
 
         system = save_memory(system, memory(args), args.device)
     if "offload" in memory(args):

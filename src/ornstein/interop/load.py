@@ -29,7 +29,7 @@ def load(
         tokenizer: a folder with CLIP's word pieces, for a single file that carries none.
         prediction: what a single file's network predicts ("epsilon", "v_prediction"), where its family's custom is not meant.
         variant: which weights of a diffusers folder, where it has several.
-        memory: what a pipeline does to take less of it: :data:`ornstein.interop.diffusers.memory.OPTIONS`.
+        memory: what a pipeline does to take less of it: :data:`ornstein.interop.diffusers.pipelines.memory.OPTIONS`.
         device: where its parts run with the option "offload".
 
     Raises:

@@ -13,9 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from ornstein.core.errors import DataError, UsageError, unknown
-from ornstein.interop.diffusers.prompts import Long
-from ornstein.interop.diffusers.reader import Reader
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.system import Pipeline
+from ornstein.interop.diffusers.prompts.clip import Long
+from ornstein.interop.diffusers.prompts.reader import Reader
+from ornstein.recipes.system import System
 
 Picture = Tensor | Image.Image | Sequence[Image.Image]
 
@@ -25,8 +26,7 @@ class Beside(Reader):
 
     def __init__(self, inner: Reader, name: str):
         super().__init__()
-        taken = inspect.signature(Pipeline.sample).parameters
-        if name in taken:
+        if any(name in inspect.signature(f).parameters for f in (Pipeline.sample, System.sample)):
             raise UsageError(f"'{name}' is an argument of sample: give the adapter another name")
         if name in names_of(inner):
             raise UsageError(f"this system has a condition '{name}' already: give the adapter another name")

@@ -17,10 +17,10 @@ from ornstein.core.cond import Cond
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
 from ornstein.interop.adapters.beside import Beside, pictures, reader_of
 from ornstein.interop.adapters.lora import base_of, shared
-from ornstein.interop.diffusers.fitting import fitted
-from ornstein.interop.diffusers.networks import Network
-from ornstein.interop.diffusers.reader import Reader
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.fitting import fitted
+from ornstein.interop.diffusers.pipelines.networks import Network
+from ornstein.interop.diffusers.pipelines.system import Pipeline
+from ornstein.interop.diffusers.prompts.reader import Reader
 
 Kind = Literal["ControlNetModel", "T2IAdapter"]
 

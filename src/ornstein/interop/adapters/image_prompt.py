@@ -20,10 +20,10 @@ from ornstein.core.errors import CapabilityError, CheckpointError
 from ornstein.guidance.negative import PREFIX
 from ornstein.interop.adapters.beside import Beside, pictures, reader_of
 from ornstein.interop.adapters.lora import base_of, shared
-from ornstein.interop.diffusers.fitting import fitted
-from ornstein.interop.diffusers.networks import Network
-from ornstein.interop.diffusers.reader import Reader
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.fitting import fitted
+from ornstein.interop.diffusers.pipelines.networks import Network
+from ornstein.interop.diffusers.pipelines.system import Pipeline
+from ornstein.interop.diffusers.prompts.reader import Reader
 from ornstein.interop.files.rename import within
 from ornstein.interop.files.weights import read_file
 
