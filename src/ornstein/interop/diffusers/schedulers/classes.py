@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ornstein.core.errors import UsageError
-from ornstein.interop.diffusers.schedulers import chains, consistency, inverse, sigmas, solvers, straight
+from ornstein.interop.diffusers.schedulers import chains, consistency, inverse, pseudo, sigmas, solvers, straight
 from ornstein.interop.diffusers.schedulers.config import read
 from ornstein.interop.diffusers.schedulers.words import Plan as Plan
 from ornstein.interop.diffusers.schedulers.words import Scheduler as Scheduler
@@ -53,7 +53,7 @@ def scheduler(
 _BUILDERS: dict[str, Callable[[str, Mapping[str, Any]], Scheduler]] = {
     "DDPMScheduler": chains.ddpm,
     "DDIMInverseScheduler": inverse.ddim_inverse,
-    "PNDMScheduler": chains.pndm,
+    "PNDMScheduler": pseudo.pndm,
     "LCMScheduler": consistency.lcm,
     "EulerDiscreteScheduler": sigmas.euler,
     "EulerAncestralDiscreteScheduler": sigmas.euler_ancestral,

@@ -89,27 +89,6 @@ class ChainDDPM(DenoisingSampler):
         return (0.5 * (posterior.fraction * high + (1 - posterior.fraction) * low)).exp()
 
 
-@final
-class Strided(Sampler[Tensor]):
-    """Another sampler whose steps end a fixed stride below their start, and never below ``last``.
-
-    ``entry`` is the time of the table's first entry.
-    """
-
-    def __init__(self, sampler: Sampler[Tensor], entry: float, stride: float, last: float):
-        self.sampler, self.entry, self.stride, self.last = sampler, entry, stride, last
-
-    def init(self, x: Tensor, t: Tensor) -> State:
-        return self.sampler.init(x, t)
-
-    def step(
-        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, State]:
-        end = t - self.stride
-        low = end < self.entry - 1e-9
-        return self.sampler.step(x_t, t, torch.where(low, torch.full_like(t, self.last), end), state, rng, cond)
-
-
 def _limits(grid: Tensor, orders: Sequence[int]) -> dict[float, int]:
     """The order allowed at the start of each of the last steps: ``orders[0]`` in the last, ``orders[1]`` before it."""
     return {float(grid[-2 - i]): order for i, order in enumerate(orders) if i + 2 <= len(grid)}
