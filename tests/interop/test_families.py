@@ -21,7 +21,9 @@ PIXEL, LATENT = 2 / 255, 1e-3
 ROWS = [(name, case.samplers[i % len(case.samplers)]) for i, (name, case) in enumerate(CASES.items())]
 ROWS += [("text to image", sampler) for sampler in CASES["text to image"].samplers[1:]]
 # Their PNDM counts its calls from wherever it begins, and what stays is put back between the two calls of a step.
-ROWS += [(name, "PNDM") for name in ("image to image", "inpainting, 4 channels", "inpainting, 4 channels, strength 0.7")]
+ROWS += [
+    (name, "PNDM") for name in ("image to image", "inpainting, 4 channels", "inpainting, 4 channels, strength 0.7")
+]
 ROWS = list(dict.fromkeys(ROWS))
 
 

@@ -20,6 +20,7 @@ from ornstein.interop.diffusers.editing.attention import changed
 from ornstein.interop.diffusers.editing.ddim import on_ddim
 from ornstein.interop.diffusers.editing.inversion import Inverted
 from ornstein.interop.diffusers.pipelines.system import Pipeline
+from ornstein.interop.diffusers.prompts.clip import Prompts
 from ornstein.interop.diffusers.prompts.reader import OneEncoder
 from ornstein.recipes.samples import Samples
 from ornstein.samplers.base import Sampler, simulate
@@ -185,6 +186,12 @@ def alignment(reader: OneEncoder, source: str, edited: str, mode: Mode | None, w
         for j in found:
             strengths[list(places[1][j])] = float(weight)
     return Change(mapped, taken, strengths)
+
+
+def token_places(reader: Prompts, prompt: str) -> list[tuple[str, range]]:
+    """The words of a prompt, and where their tokens lie."""
+    words = _words(reader.tokenizer, prompt)
+    return [(word, place) for (word, _), place in zip(words, _places(words, reader.length), strict=True)]
 
 
 def _words(tokenizer: Any, prompt: str) -> list[tuple[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -42,6 +42,9 @@ class FolderConfig:
     options: dict[str, Any]
 
 
+Wrap = Callable[[Denoiser], Denoiser]
+
+
 @dataclass
 class Pipeline(System):
     """A System whose steps are those of the folder's scheduler, unless another sampler is asked for."""
@@ -57,6 +60,10 @@ class Pipeline(System):
     """whether the network is told the guidance scale, so that there is nothing to guide"""
     names: Mapping[str, int] = field(default_factory=dict)
     """classes by other names than those in ``classes``"""
+    inner: tuple[Wrap, ...] = ()
+    """what stands around the denoiser, the innermost first, within guidance against the negative prompt"""
+    outer: tuple[Wrap, ...] = ()
+    """what stands around the guided denoiser"""
 
     @property
     def reads_text(self) -> bool:
@@ -115,18 +122,20 @@ class Pipeline(System):
     def guided(
         self, scale: float, method: str | None = None, grid: Tensor | None = None, weak: Denoiser | None = None
     ) -> Denoiser:
-        """Guidance against the negative prompt, or by class."""
-        if self.tells_scale and self.prompts is not None:
+        """Guidance against the negative prompt, or by class, within what stands around it."""
+        if self.prompts is None:
+            guided = super().guided(scale, method, grid, weak)
+        elif self.tells_scale:
             if method is not None:
                 raise CapabilityError(f"this network is told the guidance scale; '{method}' is not served on it")
-            return ToldScale(self.denoiser, scale)
-        if self.prompts is None:
-            return super().guided(scale, method, grid, weak)
-        if method not in (None, "cfg"):
+            guided = ToldScale(wrapped(self.denoiser, self.inner), scale)
+        elif method not in (None, "cfg"):
             raise CapabilityError(
                 f"a system that reads prompts is guided against its negative prompt, by 'cfg'; '{method}' is not served"
             )
-        return NegativeCFG(self.denoiser, scale, self.guidance_rescale)
+        else:
+            guided = NegativeCFG(wrapped(self.denoiser, self.inner), scale, self.guidance_rescale)
+        return wrapped(guided, self.outer)
 
     def prepare(
         self,
@@ -228,6 +237,13 @@ class ToldScale(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond = NO_COND) -> Posterior:
         return self.denoiser(x_t, t, {**cond, SCALE: torch.full((len(x_t),), self.scale, device=x_t.device)})
+
+
+def wrapped(denoiser: Denoiser, wraps: Sequence[Wrap]) -> Denoiser:
+    """The denoiser within all of them, the first one innermost."""
+    for wrap in wraps:
+        denoiser = wrap(denoiser)
+    return denoiser
 
 
 def untrained(system: System, data: Data) -> Iterator[Stage]:

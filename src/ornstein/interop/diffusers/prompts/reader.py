@@ -19,6 +19,11 @@ class Reader(nn.Module, ABC):
 
     known: ClassVar[tuple[str, ...]] = ("prompt", "negative", "clip_skip", "long_prompts")
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The conditions that it knows."""
+        return self.known
+
     def forward(self, n: int, given: Mapping[str, Any], guided: bool = True) -> dict[str, Tensor]:
         """The conditions of ``n`` samples; those of the negative prompt too unless the network is not ``guided``.
 
@@ -27,8 +32,8 @@ class Reader(nn.Module, ABC):
             UsageError: no prompt, an unknown condition, or another number of prompts than of samples.
         """
         for name in given:
-            if name not in self.known:
-                raise unknown("condition", name, self.known)
+            if name not in self.names:
+                raise unknown("condition", name, self.names)
         if given.get("prompt") is None:
             raise UsageError("this system draws what a prompt says: give prompt='...' (--prompt)")
         long: Long = given.get("long_prompts") or "cut"
@@ -61,6 +66,24 @@ class Reader(nn.Module, ABC):
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What the network is told beside the prompts."""
         return words, against
+
+
+class Wrapped(Reader):
+    """A reader that leaves the prompts to another one and tells the network more."""
+
+    def __init__(self, inner: Reader):
+        super().__init__()
+        self.inner = inner
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.inner.names
+
+    @abstractmethod
+    def forward(self, n: int, given: Mapping[str, Any], guided: bool = True) -> dict[str, Tensor]: ...
+
+    def encode(self, prompts: Sequence[str], skip: int, long: Long) -> dict[str, Tensor]:
+        return self.inner.encode(prompts, skip, long)
 
 
 @final
