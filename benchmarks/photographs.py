@@ -38,7 +38,7 @@ ROOT = Path(__file__).parent
 RESULTS, PICTURE = ROOT / "results" / "photographs.csv", ROOT.parent / "docs" / "pictures" / "photographs.png"
 HELD_OUT = ("chelsea", "coffee")
 SEEN = ("astronaut", "rocket", "motorcycle_left", "china", "flower")
-SETTINGS = {"widths": (32, 64, 96), "blocks": 1, "attention": (2,), "batch": 32, "flip": True, "patch": 2}
+SETTINGS = {"widths": (32, 64, 96), "blocks": 1, "attention": (2,), "batch": 8, "flip": True, "patch": 2}
 SCALE, BLUR, NOISE = 4, 2.0, 0.2
 Answer = Callable[[np.ndarray], np.ndarray]
 """A measured picture ``[h, w, C]`` in [0, 1] to a picture."""
