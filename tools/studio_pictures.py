@@ -127,7 +127,7 @@ def series(visit: Visit, folder: Path, run: str | None) -> None:
     np.savez(folder / "draws.npz", samples=draws[None], observed=known[None], channels=names)
     visit.tab("Series")
     visit.give("#o-draws", folder / "draws.npz")
-    visit.until(lambda: "draws.npz" in visit.text("o-draws"))
+    visit.until(lambda: "draws.npz" in visit.unbroken("o-draws"))
     visit.press(".o-go")
     visit.until(lambda: "observed" in visit.text("o-series"))
 

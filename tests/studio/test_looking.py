@@ -41,6 +41,20 @@ def test_attention_is_drawn(way: walking.Way) -> None:
     assert "row 4, column 2" in html and "layers" in html
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_words_have_maps(tmp_path: Path) -> None:
+    """A folder of Stable Diffusion's form: a map for each word, what the prompt does, and its guidance."""
+    from interop.makers import stable_diffusion
+
+    folder = str(stable_diffusion(tmp_path / "sd"))
+    with Studio([folder]) as studio:
+        asked = Asked(folder, prompt="low cat", steps=2, guidance=3.0, n=1)
+        html = walking.looks(walking.follow(studio, asked), 1, 0.5, 0.5)
+        assert re.findall("<figcaption>(.*?)</figcaption>", html)[1:] == ["low", "c", "a", "t"]
+        assert explaining.condition(studio, asked).count("<img") == 3
+        assert explaining.strengths(studio, asked, [1.0, 3.0]).count("<figure") == 2
+
+
 def test_pictures_only(studio: Studio, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flat = dataclasses.replace(studio.system(str(tiny)), data_shape=(192,))
     monkeypatch.setitem(studio._systems, str(tiny), flat)

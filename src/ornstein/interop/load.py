@@ -18,18 +18,21 @@ def load(
     tokenizer: str | Path | None = None,
     prediction: str | None = None,
     variant: str | None = None,
+    base: str | Path | None = None,
     memory: Sequence[str] = (),
     device: str = "cpu",
 ) -> System:
     """A bundled model by name, a run folder, a checkpoint folder, a pipeline's folder of the diffusers ecosystem, or a single
-    ``.safetensors`` file in the original layout of Stable Diffusion.
+    ``.safetensors`` file in the original layout of Stable Diffusion or Flux.
 
     Args:
         size: height and width of the pictures, for a pipeline; that of training by default.
         tokenizer: a folder with CLIP's word pieces, for a single file that carries none.
         prediction: what a single file's network predicts ("epsilon", "v_prediction"), where its family's custom is not meant.
         variant: which weights of a diffusers folder, where it has several.
-        memory: what a pipeline does to take less of it: :data:`ornstein.interop.diffusers.memory.OPTIONS`.
+        base: a diffusers folder of the same family, for what a single file of Stable Diffusion 3 or Flux lacks (encoders,
+            tokenizers, configs).
+        memory: what a pipeline does to take less of it: :data:`ornstein.interop.diffusers.pipelines.memory.OPTIONS`.
         device: where its parts run with the option "offload".
 
     Raises:
@@ -49,11 +52,12 @@ def load(
                 tokenizer=tokenizer,
                 prediction=prediction,
                 variant=variant,
+                base=base,
                 memory=memory,
                 device=device,
             )
-        if tokenizer is not None or prediction is not None:
-            raise UsageError(f"'{what}' is no single file; leave tokenizer and prediction out")
+        if tokenizer is not None or prediction is not None or base is not None:
+            raise UsageError(f"'{what}' is no single file; leave tokenizer, prediction and base out")
         if path.is_dir():
             from ornstein.interop import diffusers
 

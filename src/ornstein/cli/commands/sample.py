@@ -45,6 +45,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="run the inner part of the network at every so many evaluations only: quicker, approximate (default 1)",
     )
     parser.add_argument("--negative", help="what to keep away from, for systems that read text")
+    parser.add_argument(
+        "--base", type=Path, help="a diffusers folder of the same family, for what a single file of SD 3 or Flux lacks"
+    )
     told = parser.add_argument_group("systems that are told pictures")
     told.add_argument(
         "--examples", type=Path, metavar="FOLDER", help="fsdm: a picture or a folder of them; more of the kind is drawn"
@@ -206,7 +209,8 @@ def run(args: argparse.Namespace) -> int:
         from ornstein.training.distributed import Ranks
 
     small = adapting.memory(args) if adapting.at_load(args) else []
-    system = load(args.what, size=None if args.size is None else size(args.size), memory=small, device=args.device)
+    wanted = None if args.size is None else size(args.size)
+    system = load(args.what, size=wanted, base=args.base, memory=small, device=args.device)
     if args.guidance_rescale is not None:
         if not 0 <= args.guidance_rescale <= 1:
             raise UsageError(f"--guidance-rescale lies in 0 .. 1, got {args.guidance_rescale:g}")

@@ -2,6 +2,10 @@
 
 Judged in the features of the Fashion-MNIST classifier, which no loss here has seen: the autoencoder is trained on pixels and
 their gradients.
+
+The sizes are those of a check of minutes: an autoencoder of widths 8, 16 and 32, networks of 32 channels and two blocks on the
+latents and on pixels (the same but for what goes in and out), batches of 16; 250 steps of the autoencoder and 500 on latents,
+and on pixels as many as fit into the processor time of both.
 """
 
 from __future__ import annotations
@@ -35,13 +39,22 @@ from ornstein.recipes.system import System
 from ornstein.training.fit import Engine, Stage, Update, fit
 
 SETTINGS = LatentDiffusion(
-    size=28, channels=1, batch=32, ema_half_life=10_000, lr=4e-3, decay_steps=500, widths=(64,), blocks=2, attention=(0,),
-    codec_widths=(8, 16, 32), critic_width=16, critic_start=200, autoencoder_steps=400, codec_lr=2e-3, steps=1200,
+    size=28, channels=1, batch=16, ema_half_life=10_000, lr=4e-3, decay_steps=500, widths=(32,), blocks=2, attention=(0,),
+    warmup=30, codec_widths=(8, 16, 32), critic_width=16, critic_start=120, autoencoder_steps=250, codec_lr=3e-3, steps=750,
 )  # fmt: skip
 PIXELS = DDPM(
-    size=28, channels=1, batch=32, ema_half_life=10_000, lr=4e-3, decay_steps=500, widths=(64,), blocks=2, patch=1
+    size=28,
+    channels=1,
+    batch=16,
+    ema_half_life=10_000,
+    lr=4e-3,
+    decay_steps=500,
+    widths=(32,),
+    blocks=2,
+    patch=1,
+    warmup=30,
 )
-VQ_STEPS = 200
+VQ_STEPS = 120
 SAMPLES = 400
 SAMPLING = 10
 TIMED = 6
