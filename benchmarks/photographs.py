@@ -11,8 +11,7 @@ fashion-mnist: test pictures with the bundled model, untrained further.
 
 Writes the rows of these data in benchmarks/results/photographs.csv, and docs/pictures/restored-DATA.png. PSNR and SSIM are with
 the truth; consistency is how well the result explains what was measured (PSNR in dB); fd is the Frechet distance between the
-8 x 8 blocks of results and of truths, which blurred results have far from sharp ones. In the picture, by task: what is measured,
-the method of scikit-image, ours, the truth.
+8 x 8 blocks of results and of truths, which blurred results have far from sharp ones. The picture shows the tasks side by side.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ from ornstein.data import Images, cache_dir, open_data
 from ornstein.data.debian import unpack
 from ornstein.evaluation.frechet import frechet
 from ornstein.measurements import Direct, Mask, bicubic, gaussian_blur
-from ornstein.recipes.samples import image_grid
+from ornstein.recipes.samples import labelled_grid
 from ornstein.recipes.system import System
 
-SIZE, SHOWN = 64, 6
+SIZE, SHOWN = 64, 4
 ROOT = Path(__file__).parent
 RESULTS, PICTURES = ROOT / "results" / "photographs.csv", ROOT.parent / "docs" / "pictures"
 COLUMNS = ["data", "task", "method", "psnr", "ssim", "consistency", "fd", "pictures", "steps", "training_images"]
@@ -190,15 +189,20 @@ def restored(system: System, x: Tensor, methods: list[str], steps: int) -> dict[
     return out
 
 
-def draw(x: Tensor, results: Mapping[str, Mapping[str, Tensor]], path: Path) -> None:
-    """For every task a block of rows: measured, each method, the truth."""
-    rows = []
+def draw(x: Tensor, results: Mapping[str, Mapping[str, Tensor]], methods: list[str], path: Path) -> None:
+    """The tasks side by side, below each other what is measured, the method of scikit-image, ours, and the truth."""
+    size = x.shape[-1]
+    rows: dict[str, list[Tensor]] = {name: [] for name in ("measured", "scikit-image", *methods, "truth")}
     for task, given in measurements(x[:SHOWN]).items():
-        seen = torch.nn.functional.interpolate(given.y, x.shape[-2:], mode="nearest")
-        rows += [seen, *(v[:SHOWN] for name, v in results[task].items() if name != "as measured"), x[:SHOWN]]
-    grid = image_grid(to_bytes(torch.cat(rows).clamp(-1, 1)), columns=min(SHOWN, len(x)))
+        rows["measured"].append(torch.nn.functional.interpolate(given.y, (size, size), mode="nearest"))
+        rows["scikit-image"].append(next(iter(results[task].values()))[:SHOWN])
+        rows["truth"].append(x[:SHOWN])
+        for method in methods:
+            rows[method].append(results[task][method][:SHOWN])
+    every = torch.cat([torch.cat(row) for row in rows.values()]).clamp(-1, 1)
+    grid = labelled_grid(to_bytes(every), list(rows), len(every) // len(rows), zoom=SIZE // size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    grid.save(path, optimize=True)
+    grid.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def prepared(args: argparse.Namespace) -> tuple[System, Tensor, int]:
@@ -252,7 +256,7 @@ def main() -> None:
             rows += [row for row in list(csv.reader(file))[1:] if row[0] != args.data]
     with RESULTS.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *sorted(rows, key=lambda row: row[0])])
-    draw(x, results, PICTURES / f"restored-{args.data}.png")
+    draw(x, results, methods, PICTURES / f"restored-{args.data}.png")
 
 
 if __name__ == "__main__":
