@@ -20,8 +20,8 @@ from ornstein.recipes.system import System
 
 @dataclass(frozen=True)
 class Heat:
-    """``maps [n, tokens, H, W]`` at the state's size; over tokens they sum to 1, or, where text and image are one sequence, to the
-    part that is paid to the text. ``words``: the tokens of each sample's text.
+    """``maps [n, tokens, H, W]`` at the state's size; over tokens they sum to 1, or, where text and image are one sequence, to
+    the part that is paid to the text. ``words``: the tokens of each sample's text.
     """
 
     maps: Tensor

@@ -14,7 +14,7 @@ from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.shapes import expand
 from ornstein.explain.walk import walk
 from ornstein.guidance.negative import PREFIX
-from ornstein.interop.diffusers.networks import SCALE
+from ornstein.interop.diffusers.pipelines.networks import SCALE
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
 

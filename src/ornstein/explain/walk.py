@@ -14,8 +14,8 @@ from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Rng
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser
-from ornstein.interop.diffusers.networks import SCALE
-from ornstein.interop.diffusers.system import ToldScale
+from ornstein.interop.diffusers.pipelines.networks import SCALE
+from ornstein.interop.diffusers.pipelines.system import ToldScale
 from ornstein.processes.base import SDE
 from ornstein.recipes.system import System
 from ornstein.samplers.base import simulate
