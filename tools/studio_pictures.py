@@ -28,6 +28,8 @@ from studio.browser import Visit, programs, start  # noqa: E402
 
 browser.PATIENCE = 900  # real models take their time
 SIZE = (1280, 900)
+TALL = {"edit": 1180, "trajectory": 1060, "dark": 1060, "evaluate": 1000}
+"""Heights of pages whose end would be cut."""
 WIDTH = 960
 MODEL = "fashion-mnist"
 
@@ -158,10 +160,10 @@ def main() -> None:
     with Studio() as studio, Server(studio, port=0) as server, tempfile.TemporaryDirectory() as folder:
         opened = start(program, driver)
         try:
-            opened.set_window_size(*SIZE)
             visit = Visit(opened, server.url)
             visit.open()
             for name in wanted:
+                opened.set_window_size(SIZE[0], TALL.get(name, SIZE[1]))
                 if name == "dark":
                     visit.open("/?__theme=dark")
                     trajectory(visit, Path(folder), args.run)

@@ -33,7 +33,7 @@ def test_frames_and_curves(way: walking.Way) -> None:
     assert walking.frame(way, 99) == walking.frame(way, 6)
     curves = walking.curves(way, 3)
     assert curves.count("<svg") == 2 and curves.count("o-at") == 2 and "times the straight one" in curves
-    assert walking.strip(way).count("<img") == 1
+    assert walking.strip(way).count("<img") == 2 * 7 and walking.strip(way, 3).count("<img") == 2 * 3
 
 
 def test_attention_is_drawn(way: walking.Way) -> None:

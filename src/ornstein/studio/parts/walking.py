@@ -138,9 +138,8 @@ def looks(way: Way, i: int, row: float, column: float) -> str:
 
 
 def strip(way: Way, most: int = 10) -> str:
-    """A few frames in a row."""
-    from ornstein.recipes.samples import image_grid
-
-    at = torch.linspace(0, len(way) - 1, min(most, len(way))).round().long()
-    both = torch.cat([way.states[at], way.means[at]])
-    return picture(image_grid(both, columns=len(at)), "above x_t, below what the model takes it for")
+    """A few frames in a row, above the states and below what the model takes them for."""
+    at = torch.linspace(0, len(way) - 1, min(most, len(way))).round().long().tolist()
+    shown = [picture(way.states[i], f"x_t at step {i}") for i in at]
+    shown += [picture(way.means[i], f"E[x_0 | x_t] at step {i}") for i in at]
+    return f"<div class='o-strip' style='grid-template-columns: repeat({len(at)}, 1fr)'>{''.join(shown)}</div>"
