@@ -14,7 +14,6 @@ network, task and precision, and ``account_machine.csv``.
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +21,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from peers import DiffusersDiT, DiffusersUNet, merge, mp_unet
+from csv_rows import merge_rows, write_rows
+from peers import DiffusersDiT, DiffusersUNet, mp_unet
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -162,14 +162,6 @@ def operations(step: Callable[[], None]) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def write(path: Path, rows: list[dict[str, object]]) -> None:
-    """As CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> None:
     """Measure and write."""
     every = {**networks(), **peers()}
@@ -182,7 +174,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     machine = peaks(args.repeats)
-    write(args.out / "account_machine.csv", [{"what": k, "gflop_per_s": round(v)} for k, v in machine.items()])
+    write_rows(args.out / "account_machine.csv", [{"what": k, "gflop_per_s": round(v)} for k, v in machine.items()])
     for what, speed in machine.items():
         print(f"{what:36}{speed:8.0f} GFLOP/s", flush=True)
     rows: list[dict[str, object]] = []
@@ -207,7 +199,7 @@ def main() -> None:
                 }
                 rows.append(row | {kind: round(share, 3) for kind, share in shares(step).items()})
                 print(f"{name:18}{precision:6}{task:8}{row['ms']:>9} ms {row['gflop_per_s']:>6} GFLOP/s", flush=True)
-                merge(args.out / "account.csv", rows, ("network", "task", "precision"))
+                merge_rows(args.out / "account.csv", rows, ("network", "task", "precision"))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ own share of right categories on the test images stands beside it: what it does 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from csv_rows import write_rows
 from torch import Tensor
 
 import ornstein
@@ -99,11 +99,7 @@ def main() -> None:
         print(rows[1], flush=True)
     name = "bundled_quality.csv" if data == "fashion-mnist" else f"bundled_quality_{data}.csv"
     out = args.out or Path("benchmarks/results") / name
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", newline="") as f:
-        writer = csv.DictWriter(f, list(dict.fromkeys(key for row in rows for key in row)))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(out, rows)
     if args.record:
         record(args.model, rows)
 

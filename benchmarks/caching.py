@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import torch
-from peers import merge
+from csv_rows import merge_rows
 from torch import Tensor
 
 import ornstein
@@ -57,7 +57,7 @@ def main() -> None:
             | {"error_of_the_cache": round(rms(made, exact[steps]), 4), "error_in_all": round(rms(made, reference), 4)}
         )
         print(*rows[-1].values(), sep="\t", flush=True)
-    merge(args.out, rows, ("sampler", "steps", "cache"))
+    merge_rows(args.out, rows, ("sampler", "steps", "cache"))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def measure(path: Path, options: str, steps: int, device: str) -> dict[str, floa
 
     assert StableDiffusionPipeline and CLIPTextModel
     from ornstein.interop.diffusers import load
-    from ornstein.interop.diffusers.memory import weights_in_bytes
+    from ornstein.interop.diffusers.pipelines.memory import weights_in_bytes
 
     on_device = device.startswith("cuda")
     before = float(torch.cuda.memory_allocated()) if on_device else resident("VmRSS")

@@ -10,11 +10,11 @@ them. Each share is told with its 95 % interval (Wilson). The weights: ``ornstei
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from csv_rows import write_rows
 from PIL import Image
 from watermark import photographs, random_square
 
@@ -75,11 +75,7 @@ def main() -> None:
         if path is not None:
             sets.append((path.name, kind, list(folder_of(path))))
     rows = [judge(*each, classifier) for each in sets if each[2]]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
     for row in rows:
         print(row)
 

@@ -10,7 +10,6 @@ process, whose memory is read before and after. Quoted are medians; ``loader`` a
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import platform
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from csv_rows import write_rows
 
 from ornstein.data import Loader, Writer, open_store
 from ornstein.data.augment import EDMAugment
@@ -106,13 +106,10 @@ def main() -> None:
             rows.append((name, found, "images/s on one core"))
     finally:
         shutil.rmtree(work)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(("what", "value", "unit", "batch", "repeats", "machine"))
-        for name, value, unit in rows:
-            table.writerow((name, f"{value:.4g}", unit, args.batch, args.repeats, platform.machine()))
-            print(f"{name:45} {value:12.4g} {unit}")
+    same = {"batch": args.batch, "repeats": args.repeats, "machine": platform.machine()}
+    write_rows(args.out, [{"what": what, "value": f"{value:.4g}", "unit": unit} | same for what, value, unit in rows])
+    for what, value, unit in rows:
+        print(f"{what:45} {value:12.4g} {unit}")
 
 
 if __name__ == "__main__":

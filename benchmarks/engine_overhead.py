@@ -13,7 +13,6 @@ process of its own for each, above what it had before its first step.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import resource
@@ -28,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.utils.tensorboard  # part of the level before the first step, for both
+from csv_rows import write_rows
 from torch import nn
 
 from ornstein.codecs.base import Scale
@@ -178,11 +178,7 @@ def main() -> None:
         )
     for row in rows:
         print(row)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="") as f:
-        writer = csv.DictWriter(f, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
 
 
 if __name__ == "__main__":

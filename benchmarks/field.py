@@ -30,9 +30,7 @@ from ornstein.recipes.samples import image_grid
 from ornstein.training.fit import Engine, fit
 
 UNET: dict[str, Any] = {
-    "widths": (48, 48),
-    "blocks": 1,
-    "patch": 4,
+    "widths": (28, 56),
     "batch": 32,
     "classes": (),
     "ema_half_life": 10_000,
@@ -73,7 +71,9 @@ def trained(name: str, settings: dict[str, Any], images: Any, seconds: float, ou
     if not note.is_file():
         steps = max(1, round(seconds / seconds_a_step(name, settings, images)))
         begin = time.process_time()
-        system, _ = ornstein.train(name, data=images, out=out / name, settings=settings, steps=steps)
+        system, result = ornstein.train(name, data=images, out=out / name, settings=settings, steps=steps)
+        if result.reason != "steps":  # a signal: what was reached is saved, and the comparison is over
+            raise SystemExit(f"{name} was stopped by {result.reason}")
         about = {"steps": steps, "seconds": round(time.process_time() - begin, 1), "parameters": system.parameters()}
         note.write_text(json.dumps(about) + "\n", encoding="utf-8")
     return ornstein.load(out / name), json.loads(note.read_text(encoding="utf-8"))

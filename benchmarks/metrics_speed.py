@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
+import json
 import resource
 import subprocess
 import sys
@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+from csv_rows import write_rows
 
 from ornstein.evaluation import frechet, kid, prdc
 
@@ -54,18 +55,14 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     if args.case:
         row = measure(args.case[0], int(args.case[1]), int(args.case[2]))
-        print(",".join(map(str, row.values())))
+        print(json.dumps(row))
         return
     rows = []
     for case in CASES:
         words = [sys.executable, __file__, "--threads", str(args.threads), "--case", *map(str, case)]
-        rows.append(subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip().split(","))
+        rows.append(json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout))
         print(rows[-1], flush=True)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="") as f:
-        writer = csv.writer(f)
-        writer.writerow(["metric", "n", "dims", "threads", "seconds", "cpu_seconds", "peak_mb"])
-        writer.writerows(rows)
+    write_rows(args.out, rows)
 
 
 if __name__ == "__main__":

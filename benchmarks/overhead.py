@@ -13,7 +13,6 @@ subtraction: that difference is small beside what it is a difference of, and noi
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import time
 import warnings
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from csv_rows import write_rows
 from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond
@@ -143,10 +143,7 @@ def main() -> None:
             | {"diffusers_ms": f"{b:.4f}", "network_ms": f"{net:.3f}", "parameters": str(parameters)}
         )
         print(f"{name:12} {a:.3f} ms ({a / net:.1%}), {peer} {b:.3f} ms ({b / net:.1%})")
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
 
 
 if __name__ == "__main__":

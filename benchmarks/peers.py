@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.machinery
 import sys
 import types
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -129,17 +127,3 @@ def unets() -> dict[str, nn.Module]:
 def parameters(net: nn.Module) -> int:
     """How many."""
     return sum(p.numel() for p in net.parameters())
-
-
-def merge(path: Path, rows: list[dict[str, object]], keys: tuple[str, ...]) -> None:
-    """Write rows into a CSV, in the place of those with the same keys."""
-    old: list[dict[str, object]] = []
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            old = [dict(row) for row in csv.DictReader(file)]
-    new = {tuple(str(row[k]) for k in keys) for row in rows}
-    kept = [row for row in old if tuple(str(row[k]) for k in keys) not in new]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows([*kept, *rows])

@@ -13,7 +13,6 @@ from a short run in place of the assumption.
 from __future__ import annotations
 
 import argparse
-import csv
 import platform
 import statistics
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from csv_rows import read_rows, write_rows
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -138,17 +138,12 @@ def measure(path: Path) -> None:
         ]
     write, read = checkpoint_rates()
     rows += [("checkpoint", "write", write, how), ("checkpoint", "read", read, how)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as f:
-        table = csv.writer(f)
-        table.writerow(("of", "what", "value", "how"))
-        table.writerows((a, b, f"{value:.5g}", c) for a, b, value, c in rows)
+    write_rows(path, [{"of": a, "what": b, "value": f"{value:.5g}", "how": c} for a, b, value, c in rows])
 
 
 def constants(path: Path) -> dict[tuple[str, str], float]:
     """As stored."""
-    with path.open(newline="") as f:
-        return {(row["of"], row["what"]): float(row["value"]) for row in csv.DictReader(f)}
+    return {(row["of"], row["what"]): float(row["value"]) for row in read_rows(path)}
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ resident size of the process, PyTorch and the vectors included.
 from __future__ import annotations
 
 import argparse
-import csv
 import resource
 import time
 from pathlib import Path
 
 import torch
+from csv_rows import write_rows
 
 from ornstein.evaluation import prdc
 
@@ -39,11 +39,7 @@ def main() -> None:
         "matrix_mb": round(4 * args.n**2 / 2**20), "precision": found.precision, "recall": found.recall,
         "density": found.density, "coverage": found.coverage,
     }  # fmt: skip
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerow(row)
+    write_rows(args.out, [row])
     print(row)
 
 

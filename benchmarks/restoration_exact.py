@@ -9,11 +9,11 @@ benchmarks/results/restoration_exact.csv and prints the rows of the page.
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 from statistics import fmean
 
 import torch
+from csv_rows import write_rows
 from torch import Tensor
 
 from ornstein.core.rng import Stream
@@ -101,14 +101,13 @@ def main() -> None:
     draws = parser.parse_args().draws
     rows = [row for seed in range(3) for row in measure(seed, draws)]
     keys = list(dict.fromkeys((r["operator"], r["method"]) for r in rows))
-    with RESULTS.open("w", newline="") as file:
-        out = csv.DictWriter(file, FIELDS)
-        out.writeheader()
-        for key in keys:
-            mine = [r for r in rows if (r["operator"], r["method"]) == key]
-            mean = {f: round(fmean(float(str(r[f])) for r in mine), 3) for f in FIELDS[2:]}
-            out.writerow(dict(zip(FIELDS, key, strict=False)) | mean)
-            print("| " + " | ".join([*map(str, key), *(f"{mean[f]:.2f}" for f in FIELDS[2:])]) + " |", flush=True)
+    means: list[dict[str, object]] = []
+    for key in keys:
+        mine = [r for r in rows if (r["operator"], r["method"]) == key]
+        mean = {f: round(fmean(float(str(r[f])) for r in mine), 3) for f in FIELDS[2:]}
+        means.append(dict(zip(FIELDS, key, strict=False)) | mean)
+        print("| " + " | ".join([*map(str, key), *(f"{mean[f]:.2f}" for f in FIELDS[2:])]) + " |", flush=True)
+    write_rows(RESULTS, means)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ process.
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import statistics
 import time
@@ -19,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from csv_rows import write_rows
 from torch import nn
 from unet_speed import step_of
 
@@ -104,10 +104,7 @@ def main() -> None:
             | {"of_the_upper_half": round(slope(upper), 2), "ms": " ".join(f"{1000 * s:.1f}" for _, s in pairs)}
         )
         print(*rows[-1].values(), sep="\t", flush=True)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
 
 
 if __name__ == "__main__":

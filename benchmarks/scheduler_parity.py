@@ -9,13 +9,13 @@ difference of a state relative to its root mean square, in float32. Writes ``ben
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import warnings
 from pathlib import Path
 
 import diffusers
 import pytest
+from csv_rows import read_rows, write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -31,10 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # diffusers' own, on options
     chosen = args.classes or list(VP_STATE | RATIO_STATE)
-    rows: list[dict[str, str]] = []
-    if args.out.exists():
-        with args.out.open(encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if row["class"] not in chosen]
+    rows = [row for row in read_rows(args.out) if row["class"] not in chosen]
     with pytest.MonkeyPatch.context() as patch:
         for name, configurations in (VP_STATE | RATIO_STATE).items():
             if name not in chosen:
@@ -48,10 +45,7 @@ def main() -> None:
                 | {"largest_difference": f"{max(found):.1e}", "diffusers": diffusers.__version__}
             )
             print(" ".join(rows[-1].values()), flush=True)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
 
 
 if __name__ == "__main__":

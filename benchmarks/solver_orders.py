@@ -8,9 +8,10 @@ N = 256, after a ramp of small steps), as the conformance suite does on every pr
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 from pathlib import Path
+
+from csv_rows import write_rows
 
 from ornstein.core.errors import UsageError
 from ornstein.processes import EDM, VE, VP, FlowMatching, GaussianProcess
@@ -53,10 +54,7 @@ def main() -> None:
             row[title] = "exact" if order == math.inf else "-" if math.isnan(order) else f"{order:.2f}"
         rows.append(row)
         print("| " + " | ".join([f"`{name}`", *list(row.values())[1:]]) + " |", flush=True)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
 
 
 if __name__ == "__main__":

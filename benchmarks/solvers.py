@@ -5,9 +5,9 @@ betas and on EDM's process; and the bundled Fashion-MNIST model against 1000 ste
 of x_end - x_exact in units of the data's deviation. All finish with E[x_0], so that what is measured is the solver alone.
 Steps are as many as the budget pays for, and a solver's row is that of its best grid.
 
-Ours run on named grids, and up to 15 evaluations the best six of them (two on the bundled model) once more on times
-fitted to the problem (``fitted``, :func:`ornstein.samplers.fit_grid`) on other starts than those that are measured. Peers run
-on every spacing that they have.
+Ours run on named grids, and the best six of them (two on the bundled model, and beyond 15 evaluations) once more on times
+fitted to the problem (``fitted``, :func:`ornstein.samplers.fit_grid`) on other starts than those that are measured, from the
+best named grid and from the times fitted to the next larger budget. Peers run on every spacing that they have.
 
 k-diffusion is measured where it is found; ``pip install --no-deps k-diffusion==0.1.1.post1`` is enough. Empty modules stand
 in for torchvision, torchdiffeq and torchsde where they are missing, which its samplers here do not use; its rows say so.
@@ -18,7 +18,6 @@ Writes ``benchmarks/results/solvers.csv`` and, where matplotlib is installed, ``
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.util
 import math
 import warnings
@@ -28,11 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from csv_rows import read_rows, write_rows
 from solver_peers import Row, diffusers, largest, of_k_diffusion
 from solver_problems import PROCESSES, Problem, bundled, mixture
+from torch import Tensor
 
 from ornstein.core.rng import Rng
 from ornstein.samplers import SAMPLERS, Choice, fit_grid, get, simulate
+from ornstein.samplers.base import DenoisingSampler
 from ornstein.samplers.grids import get_grid
 from ornstein.testing.order import Counting
 
@@ -51,11 +53,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
 FEW = ("dpmpp_2m", "dpmpp_3m", "unipc", "unipc p=2", "deis", "deis log_rho", "ipndm", "lms")
 """Those that are measured on the bundled model, whose evaluations cost."""
 MISSING = [m for m in ("torchvision", "torchdiffeq", "torchsde") if importlib.util.find_spec(m) is None]
-SEARCHED = {"fashion-mnist": 2}
-"""How many samplers get fitted times: the best so many on named grids (6 where nothing is said)."""
+SEARCHED, SEARCHED_FEW, FEW_FROM = 6, 2, 20
+"""How many samplers get fitted times: the best so many on named grids; few on the bundled model and from 20 evaluations on."""
+ROUNDS, ROUNDS_FEW = 60, 30
+"""of a fit; few from 20 evaluations on."""
 STARTS = 8
 """of the bundled model, whose evaluations cost: as many to measure on, as many others to fit times to."""
-FITTED_TO = 15
+FITTED_TO = {"fashion-mnist": 20}
 """Beyond so many evaluations the named grids are left as they are."""
 
 
@@ -110,19 +114,39 @@ def ours(problem: Problem) -> Iterator[Row]:
                 e = problem.error(simulate(choice(problem.denoiser), problem.x, times, rng(), problem.cond))
                 found[budget].append((e, name, grid))
                 yield name, grid, budget, e
-    for budget in (b for b in BUDGETS if b <= FITTED_TO):
-        done: set[str] = set()
+    carried: Tensor | None = None
+    for budget in sorted((b for b in BUDGETS if b <= FITTED_TO.get(problem.name, math.inf)), reverse=True):
+        few = budget >= FEW_FROM
+        count = SEARCHED_FEW if few or problem.name == "fashion-mnist" else SEARCHED
+        starts: dict[str, str] = {}
         for _, name, grid in sorted(found[budget]):
-            if name in done or steps[name][budget] < 2 or len(done) == SEARCHED.get(problem.name, 6):
-                continue
-            done.add(name)
-            sampler = kinds[name](problem.denoiser)
-            start = get_grid(grid)(process, steps[name][budget], None, None)
-            rounds = 60 if problem.name != "fashion-mnist" else 15
-            times = fit_grid(
-                sampler, problem.others, problem.others_wanted, start, cond=problem.others_cond, rounds=rounds
-            )
+            if steps[name][budget] >= 2 and len(starts) < count:
+                starts.setdefault(name, grid)
+        best: tuple[float, Tensor] | None = None
+        for name, grid in starts.items():
+            sampler, n = kinds[name](problem.denoiser), steps[name][budget]
+            begin = [get_grid(grid)(process, n, None, None)] + ([] if carried is None else [resampled(carried, n)])
+            fitted = [fit(problem, sampler, times, ROUNDS_FEW if few else ROUNDS) for times in begin]
+            other, times = min(fitted, key=lambda pair: pair[0])
+            best = (other, times) if best is None or other < best[0] else best
             yield name, "fitted", budget, problem.error(simulate(sampler, problem.x, times, rng(), problem.cond))
+        carried = carried if best is None else best[1]
+
+
+def fit(problem: Problem, sampler: DenoisingSampler, times: Tensor, rounds: int) -> tuple[float, Tensor]:
+    """Times fitted to the other starts, and the mean square of the error there, by which fits are chosen."""
+    x, cond = problem.others, problem.others_cond
+    times = fit_grid(sampler, x, problem.others_wanted, times, cond=cond, rounds=rounds)
+    end = simulate(sampler, x, times, Rng(range(len(x))), cond)
+    return float((end - problem.others_wanted).double().square().mean()), times
+
+
+def resampled(times: Tensor, steps: int) -> Tensor:
+    """The same course of log t with another number of steps."""
+    course = times[:-1].log()
+    at = torch.linspace(0, len(course) - 1, steps, dtype=torch.float64)
+    low = at.floor().long().clamp(max=len(course) - 2)
+    return torch.cat([torch.lerp(course[low], course[low + 1], at - low).exp(), times[-1:]])
 
 
 def measure(problem: Problem, sources: list[str]) -> list[dict[str, object]]:
@@ -220,13 +244,9 @@ def plot(rows: list[dict[str, object]], path: Path) -> None:
 
 def read(path: Path) -> list[dict[str, object]]:
     """The rows of former runs; none where there is no file."""
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8") as file:
-        return [
-            {**row, "dimension": int(row["dimension"]), "evaluations": int(row["evaluations"])}
-            for row in csv.DictReader(file)
-        ]
+    return [
+        {**row, "dimension": int(row["dimension"]), "evaluations": int(row["evaluations"])} for row in read_rows(path)
+    ]
 
 
 def main() -> None:
@@ -255,10 +275,7 @@ def main() -> None:
             key = (problem.name, problem.dimension)
             kept = [r for r in rows if (r["process"], r["dimension"]) != key or r["source"] not in args.source]
             rows = sorted(kept + new, key=lambda r: (r["process"], r["dimension"], r["source"], r["sampler"]))
-            with args.out.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0])
-                writer.writeheader()
-                writer.writerows(rows)
+            write_rows(args.out, rows)
     print("\n".join(compare(rows)))
     if importlib.util.find_spec("matplotlib") is not None:
         plot(rows, args.picture)

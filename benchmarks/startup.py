@@ -10,13 +10,14 @@ a training step is forward, backward and AdamW in the recipe's precision (bf16),
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from csv_rows import write_rows
 
 RESULTS = Path(__file__).resolve().parent / "results"
 OURS = "from ornstein.networks.presets import ddpm_cifar10; net = ddpm_cifar10(conditions=())"
@@ -91,10 +92,7 @@ def main() -> None:
                     | {"cpu_s": round(seconds, 2), "peak_mb": round(peak), "of_the_task_mb": round(more)}
                 )
                 print(*rows[-1].values(), sep="\t", flush=True)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
 
 
 if __name__ == "__main__":

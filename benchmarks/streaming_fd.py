@@ -10,11 +10,11 @@ covariance batch by batch, and their ratio ``share``. The final eigenvalues are 
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from pathlib import Path
 
 import torch
+from csv_rows import write_rows
 
 from ornstein.evaluation import GaussianStatistics, frechet_distance
 from ornstein.evaluation.features import ClassifierFeatures, EfficientNetFeatures, Extractor
@@ -56,11 +56,7 @@ def main() -> None:
         measure(EfficientNetFeatures(), (3, 224, 224), args.images),
         measure(ClassifierFeatures("fashion-mnist"), (1, 28, 28), 8 * args.images),
     ]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
     for row in rows:
         print(row)
 

@@ -26,7 +26,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
-from peers import CHANNELS, SIZE, merge, parameters, unets
+from csv_rows import merge_rows
+from peers import CHANNELS, SIZE, parameters, unets
 from torch import nn
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -137,7 +138,7 @@ def main() -> None:
                     | {"min_ms": round(1000 * min(seconds), 1)}
                 )
                 print(f"{task:7}{batch:3} {mode:15}{name:30}{rows[-1]['median_ms']:9} ms", flush=True)
-            merge(args.out, rows, ("task", "batch", "mode", "system"))
+            merge_rows(args.out, rows, ("task", "batch", "mode", "system"))
             found: list[dict[str, object]] = []
             for ours, (peer, mode, times_as_fast) in compared(times, task).items():
                 target = TARGETS[task, ours.split(", ")[-1]]
@@ -147,7 +148,7 @@ def main() -> None:
                 )
                 print(f"{task:7}{batch:3} {ours:27}{times_as_fast:5.2f} x {peer} in {mode} (target {target})")
             if found:
-                merge(args.compared, found, ("task", "batch", "ours"))
+                merge_rows(args.compared, found, ("task", "batch", "ours"))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Write the tables of docs/guide/measured-samplers.md from the results of three benchmarks.
+"""Write the tables of docs/guide/measured-samplers.md from the results of four benchmarks.
 
     python tools/samplers_page.py
 
 Orders are those of ``benchmarks/solver_orders.py``, errors those of ``benchmarks/solvers.py``, the comparison with diffusers
-that of ``benchmarks/scheduler_parity.py``. The text around the tables is kept.
+that of ``benchmarks/scheduler_parity.py``, times those of ``benchmarks/overhead.py``. The text around the tables is kept.
 """
 
 from __future__ import annotations
@@ -79,9 +79,28 @@ def errors() -> str:
     return table(["problem, dimensions", "calls", "error", "ours", "error", "theirs", "ratio"], lines)
 
 
+def costs() -> str:
+    """What samplers cost beside their network, ours and diffusers'."""
+    head = ["sampler", "a step", "of the network's", "class of diffusers", "a step", "of the network's"]
+    lines = []
+    for row in read("overhead.csv"):
+        network, theirs = float(row["network_ms"]), float(row["diffusers_ms"])
+        lines.append(
+            [
+                f"`{row['sampler']}`",
+                f"{float(row['ms']):.2f} ms",
+                f"{float(row['share']):.1%}",
+                f"`{row['diffusers']}`",
+                f"{theirs:.2f} ms",
+                f"{theirs / network:.1%}",
+            ]
+        )
+    return table(head, lines)
+
+
 def page(text: str) -> str:
     """The page with its tables made anew."""
-    for name, made in (("orders", orders()), ("errors", errors()), ("parity", parity())):
+    for name, made in (("orders", orders()), ("errors", errors()), ("parity", parity()), ("costs", costs())):
         mark = f"<!-- {name} -->"
         text = re.sub(rf"{mark}.*?{mark}", lambda _, m=mark, t=made: f"{m}\n{t}\n{m}", text, flags=re.DOTALL)  # type: ignore[misc]
     return text

@@ -28,6 +28,8 @@ from studio.browser import Visit, programs, start  # noqa: E402
 
 browser.PATIENCE = 900  # real models take their time
 SIZE = (1280, 900)
+TALL = {"edit": 1180, "trajectory": 1060, "dark": 1060, "evaluate": 1000}
+"""Heights of pages whose end would be cut."""
 WIDTH = 960
 MODEL = "fashion-mnist"
 
@@ -127,7 +129,7 @@ def series(visit: Visit, folder: Path, run: str | None) -> None:
     np.savez(folder / "draws.npz", samples=draws[None], observed=known[None], channels=names)
     visit.tab("Series")
     visit.give("#o-draws", folder / "draws.npz")
-    visit.until(lambda: "draws.npz" in visit.text("o-draws"))
+    visit.until(lambda: "draws.npz" in visit.unbroken("o-draws"))
     visit.press(".o-go")
     visit.until(lambda: "observed" in visit.text("o-series"))
 
@@ -158,10 +160,10 @@ def main() -> None:
     with Studio() as studio, Server(studio, port=0) as server, tempfile.TemporaryDirectory() as folder:
         opened = start(program, driver)
         try:
-            opened.set_window_size(*SIZE)
             visit = Visit(opened, server.url)
             visit.open()
             for name in wanted:
+                opened.set_window_size(SIZE[0], TALL.get(name, SIZE[1]))
                 if name == "dark":
                     visit.open("/?__theme=dark")
                     trajectory(visit, Path(folder), args.run)

@@ -65,11 +65,11 @@ def test_mistakes(ornstein: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_the_quick_import_leaves_inspection_as_it_was() -> None:
-    from ornstein.studio.quick import without_stubs
+    from ornstein.studio.quick import quickly
 
     component = type("Button", (), {"__module__": "gradio.components.button"})
     before = inspect.getfile
-    with without_stubs():
+    with quickly():
         with pytest.raises(OSError, match="stubs"):
             inspect.getfile(component)
         assert inspect.getfile(Path) == before(Path)

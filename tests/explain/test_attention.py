@@ -16,8 +16,9 @@ from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Preconditioned
 from ornstein.denoisers.parametrizations import X0
-from ornstein.explain import attended_from, attention, heat, listening, overlay, token_maps, walk
+from ornstein.explain import attended_from, attention, heat, listening, overlay, text_length, token_maps, walk
 from ornstein.explain.attention import attention_layers, grid_of
+from ornstein.explain.influence import branches
 from ornstein.networks.dit import DiT
 from ornstein.networks.layers.blocks import CrossAttention, SelfAttention
 from ornstein.networks.layers.conditioning import Text, TextCondition
@@ -176,6 +177,43 @@ def test_keys_of_zero_make_a_folder_look_everywhere_alike(pipeline: Any) -> None
         nn.init.zeros_(pipeline.denoiser.network.get_submodule(name).to_k.weight)
     path = walk(pipeline, 1, steps=2, conditions={"prompt": "cat"})
     assert torch.allclose(heat(pipeline, path).maps, torch.full((1, 16, 8, 8), 1 / 16), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def joint(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from interop.makers import stable_diffusion_3
+
+    return ornstein.load(stable_diffusion_3(tmp_path_factory.mktemp("sd3") / "m"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_text_behind_the_image_is_put_before_it(joint: Any) -> None:
+    """Stable Diffusion 3 has one sequence, the image first: from the layer's own projections, with the text put first."""
+    path = walk(joint, 1, steps=2, guidance=1.0, conditions={"prompt": "cat"})
+    (name,) = attention_layers(joint.denoiser.network)
+    layer = joint.denoiser.network.get_submodule(name)
+    seen: list[Any] = []
+    hook = layer.register_forward_pre_hook(lambda module, args, options: seen.append(options), with_kwargs=True)
+    (heard,) = attention(joint.denoiser, path.states[0], expand(path.times[0], path.states[0]), path.cond)
+    hook.remove()
+    x, text = seen[-1]["hidden_states"], seen[-1]["encoder_hidden_states"]
+    q, k = (
+        torch.cat([added(text), own(x)], 1).unflatten(2, (layer.heads, -1)).transpose(1, 2)
+        for added, own in ((layer.add_q_proj, layer.to_q), (layer.add_k_proj, layer.to_k))
+    )
+    assert torch.allclose(heard.weights, (q @ k.transpose(-2, -1) / math.sqrt(8)).softmax(-1), atol=1e-6)
+    tokens = text_length([heard], branches(path.cond)[0], (8, 8))
+    assert tokens == text.shape[1]
+    assert torch.allclose(attended_from([heard], (8, 8), 3, 3, tokens).sum((1, 2)), torch.ones(1), atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_words_of_two_encoders_one_behind_the_other(joint: Any) -> None:
+    path = walk(joint, 1, steps=2, guidance=1.0, conditions={"prompt": "low cat"})
+    found = heat(joint, path, "low cat")
+    assert found.words[0][16:19] == ["▁", "l", "o"]
+    assert found.names(0) == ["low", "c", "a", "t", "l", "o", "w"]
+    assert float(found.maps.sum(1).max()) < 1  # the rest is paid to the image
 
 
 def test_places() -> None:

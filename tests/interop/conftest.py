@@ -52,4 +52,5 @@ def folders(sd1: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     root = tmp_path_factory.mktemp("families")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {"sd1": sd1, **{name: original(root / name, name) for name in ("sd2", "sdxl")}}
+        made = {"sd1": sd1, **{name: original(root / name, name) for name in ("sd2", "sdxl")}}
+        return made | {"sd3": make("stable diffusion 3", root / "sd3"), "flux": make("flux", root / "flux")}

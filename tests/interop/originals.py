@@ -116,7 +116,11 @@ def stripped(path: Path, target: Path) -> Path:
     for prefix in ("cond_stage_model.transformer.", "conditioner.embedders.0.transformer."):
         if any(k.startswith(prefix) for k in tensors):
             tensors[prefix + "text_model.embeddings.position_ids"] = torch.arange(16)[None]
-    tensors["alphas_cumprod"] = torch.linspace(1, 0, 1000)
+    if any("joint_blocks" in k or "double_blocks" in k for k in tensors):
+        tensors["text_encoders.clip_l.logit_scale"] = torch.tensor(4.6)
+        tensors["text_encoders.clip_l.transformer.text_model.embeddings.position_ids"] = torch.arange(16)[None]
+    else:
+        tensors["alphas_cumprod"] = torch.linspace(1, 0, 1000)
     head = "cond_stage_model.model."
     if any(k.startswith(head) for k in tensors):
         # OpenCLIP's own last layer, which Stable Diffusion 2 does not read.

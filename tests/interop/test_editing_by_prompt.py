@@ -12,9 +12,9 @@ import torch
 from interop.same import picture, system_at
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.interop.diffusers import load
-from ornstein.interop.diffusers.attention import changed
-from ornstein.interop.diffusers.inversion import invert
-from ornstein.interop.diffusers.prompt_to_prompt import alignment, edit_prompt
+from ornstein.interop.diffusers.editing.attention import changed
+from ornstein.interop.diffusers.editing.inversion import invert
+from ornstein.interop.diffusers.editing.prompt_to_prompt import alignment, edit_prompt
 
 
 @pytest.fixture

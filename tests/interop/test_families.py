@@ -20,6 +20,11 @@ PIXEL, LATENT = 2 / 255, 1e-3
 
 ROWS = [(name, case.samplers[i % len(case.samplers)]) for i, (name, case) in enumerate(CASES.items())]
 ROWS += [("text to image", sampler) for sampler in CASES["text to image"].samplers[1:]]
+# Their PNDM counts its calls from wherever it begins, and what stays is put back between the two calls of a step.
+ROWS += [
+    (name, "PNDM") for name in ("image to image", "inpainting, 4 channels", "inpainting, 4 channels, strength 0.7")
+]
+ROWS = list(dict.fromkeys(ROWS))
 
 
 @pytest.mark.parametrize(("name", "sampler"), ROWS)
@@ -27,6 +32,15 @@ def test_the_same_picture(name: str, sampler: str | None, folder: Callable[[str]
     case = replace(CASES[name], steps=min(CASES[name].steps, 6))
     found = compare(folder(case.family), case, sampler)
     assert found.spread > 0.01  # no blank picture
+    assert found.latents < LATENT and found.pixels < PIXEL, found
+
+
+def test_pndm_from_its_second_time_step(folder: Callable[[str], Path]) -> None:
+    """Which its list names twice: the walk begins with two calls at the same time step."""
+    case = CASES["image to image"]
+    most = {"strength": 0.9}
+    case = replace(case, ours={**case.ours, **most}, theirs={**case.theirs, **most}, steps=6)
+    found = compare(folder(case.family), case, "PNDM")
     assert found.latents < LATENT and found.pixels < PIXEL, found
 
 

@@ -20,9 +20,9 @@ from interop.same import drawing, hole, picture, quiet, system_at
 from ornstein.core.errors import CapabilityError, CheckpointError, DataError, UsageError
 from ornstein.core.rng import Rng
 from ornstein.interop.diffusers import load
-from ornstein.interop.diffusers.config import DEFAULTS
-from ornstein.interop.diffusers.folder import read_index
-from ornstein.interop.diffusers.swap import _FLOW, NAMED
+from ornstein.interop.diffusers.pipelines.folder import read_index
+from ornstein.interop.diffusers.pipelines.swap import _FLOW, NAMED
+from ornstein.interop.diffusers.schedulers.config import DEFAULTS
 
 Folder = Callable[[str], Path]
 

@@ -146,18 +146,38 @@ def ip_adapter(sd1: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for x in "kv":
             tensors[f"ip_adapter.{2 * i + 1}.to_{x}_ip.weight"] = torch.randn(out, 64, generator=g) * 0.3
     save_file(tensors, folder / "ip-adapter_tiny.safetensors")
+    # Of the kind "plus": four layers, heads of 64, which diffusers takes for granted.
+    shapes: dict[str, tuple[int, ...]] = {"latents": (1, 4, 48)}
+    for name, out, inside in (("proj_in", 48, 32), ("proj_out", 64, 48)):
+        shapes |= {f"{name}.weight": (out, inside), f"{name}.bias": (out,)}
+    for i in range(4):
+        ask, further = f"layers.{i}.0", f"layers.{i}.1"
+        shapes |= {f"{ask}.to_q.weight": (128, 48), f"{ask}.to_kv.weight": (256, 48), f"{ask}.to_out.weight": (48, 128)}
+        shapes |= {f"{further}.1.weight": (192, 48), f"{further}.3.weight": (48, 192)}
+    plus = {k: v for k, v in tensors.items() if k.startswith("ip_adapter.")}
+    plus |= {f"image_proj.{k}": torch.randn(shape, generator=g) * 0.2 for k, shape in shapes.items()}
+    norms = [f"layers.{i}.{place}" for i in range(4) for place in ("0.norm1", "0.norm2", "1.0")]
+    for name, width in ("norm_out", 64), *((name, 48) for name in norms):
+        plus[f"image_proj.{name}.weight"] = 1 + torch.randn(width, generator=g) * 0.1
+        plus[f"image_proj.{name}.bias"] = torch.randn(width, generator=g) * 0.1
+    (folder.parent / "plus").mkdir()
+    save_file(plus, folder.parent / "plus" / "ip-adapter-plus_tiny.safetensors")
+    (folder.parent / "image_encoder").symlink_to(folder / "image_encoder")
     return folder
 
 
-def test_ip_adapter(system: Pipeline, sd1: Path, ip_adapter: Path, edges: Tensor) -> None:
-    made = with_image_prompt(system, ip_adapter, scale=0.6)
+@pytest.mark.parametrize(
+    ("place", "weights"), [("models", "ip-adapter_tiny.safetensors"), ("plus", "ip-adapter-plus_tiny.safetensors")]
+)
+def test_ip_adapter(place: str, weights: str, system: Pipeline, sd1: Path, ip_adapter: Path, edges: Tensor) -> None:
+    made = with_image_prompt(system, ip_adapter.parent / place / weights, scale=0.6)
 
     def change(pipe: Any) -> None:
         pipe.load_ip_adapter(
             str(ip_adapter.parent),
-            subfolder="models",
-            weight_name="ip-adapter_tiny.safetensors",
-            image_encoder_folder="image_encoder",
+            subfolder=place,
+            weight_name=weights,
+            image_encoder_folder=str(ip_adapter / "image_encoder")[len(str(ip_adapter.parent)) + 1 :],
         )
         pipe.set_ip_adapter_scale(0.6)
 
@@ -245,8 +265,17 @@ def test_folders_of_other_things(system: Pipeline, sd1: Path, control: Path, ip_
     save_file({"image_proj.latents": torch.zeros(1)}, few / "plus.safetensors")
     with pytest.raises(CheckpointError, match=r"holds plus.safetensors, x.safetensors; give"):
         with_image_prompt(system, few)
-    with pytest.raises(CapabilityError, match="not of the plain kind of IP-Adapter"):
+    with pytest.raises(CapabilityError, match="is no IP-Adapter of the plain kind or of 'plus'"):
         with_image_prompt(system, few, weights="plus.safetensors")
+    plus = ip_adapter.parent / "plus" / "ip-adapter-plus_tiny.safetensors"
+    tensors = read_file(plus)
+    save_file({k: v for k, v in tensors.items() if "layers.2.0.to_q" not in k}, few / "less.safetensors")
+    with pytest.raises(CheckpointError, match=r"is damaged: image_proj has missing keys: layers\.2\.0\.to_q\.weight$"):
+        with_image_prompt(system, few / "less.safetensors")
+    tensors["image_proj.proj_in.weight"] = torch.zeros(48, 40)
+    save_file(tensors, few / "wide.safetensors")
+    with pytest.raises(CheckpointError, match=r"reads 40 numbers of a picture, and the encoder in .* gives 32"):
+        with_image_prompt(system, few / "wide.safetensors")
     with pytest.raises(UsageError, match="goes with a text-to-image pipeline"):
         with_control(ornstein.load("fashion-mnist"), control)
 

@@ -16,7 +16,7 @@ import ornstein
 from ornstein.cli import main
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.interop.diffusers import Pipeline
-from ornstein.interop.diffusers.memory import offload, save_memory, weights_in_bytes
+from ornstein.interop.diffusers.pipelines.memory import offload, save_memory, weights_in_bytes
 from ornstein.interop.files import convert, weights
 
 

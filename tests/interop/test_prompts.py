@@ -12,8 +12,8 @@ import torch
 
 from interop.same import system_at
 from ornstein.core.errors import CapabilityError, UsageError
-from ornstein.interop.diffusers.prompts import Prompts, PromptWarning
-from ornstein.interop.diffusers.weights import weighted
+from ornstein.interop.diffusers.prompts.clip import Prompts, PromptWarning
+from ornstein.interop.diffusers.prompts.weights import weighted
 
 LONG = "a b c d e f g h i j k d e f g h i"
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from ornstein.interop.diffusers.config import DEFAULTS
+from ornstein.interop.diffusers.schedulers.config import DEFAULTS
 from ornstein.processes import VP
 from ornstein.samplers import SAMPLERS
 

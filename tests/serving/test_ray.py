@@ -20,17 +20,17 @@ from PIL import Image
 
 import ornstein
 from ornstein.core.errors import UsageError
-from ornstein.serving.ray import application, deployment
+from ornstein.serving.ray import Replica, deployment
 
 CLUSTER = """
 import sys
 import ray
 from ray import serve
-from ornstein.serving.ray import deployment
+from ornstein.serving.ray import Replica, deployment
 ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
 serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
 options = {"ray_actor_options": {"num_cpus": 0.5}}
-serve.run(deployment({"clothes": "fashion-mnist"}, replicas=2, options=options), route_prefix="/")
+serve.run(deployment(Replica({"clothes": "fashion-mnist"}), replicas=2, options=options), route_prefix="/")
 print("up", flush=True)
 sys.stdin.read()
 serve.shutdown()
@@ -39,7 +39,7 @@ ray.shutdown()
 
 
 def test_a_replica_keeps_nothing_for_later() -> None:
-    app = application({"clothes": "fashion-mnist"}, max_batch=4)
+    app = Replica({"clothes": "fashion-mnist"}, max_batch=4).application()
     assert "/v1/samples" not in {getattr(r, "path", "") for r in app.routes}
     with TestClient(app) as http:
         assert http.post("/v1/samples", json={}).status_code == 404
@@ -58,7 +58,12 @@ def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(builtins, "__import__", absent)
     with pytest.raises(UsageError, match=r"pip install 'ornstein\[ray\]'"):
-        deployment({"clothes": "fashion-mnist"})
+        deployment(Replica({"clothes": "fashion-mnist"}))
+
+
+def test_a_replica_serves_something() -> None:
+    with pytest.raises(UsageError, match="at least one model"):
+        Replica({})
 
 
 @pytest.mark.slow

@@ -68,6 +68,10 @@ class Visit:
         """What an element says."""
         return "".join(e.text for e in self.all(f"#{id_}"))
 
+    def unbroken(self, id_: str) -> str:
+        """What an element says, without white space: the name of a file is drawn in two pieces, ending and rest."""
+        return "".join(self.text(id_).split())
+
     def all(self, css: str) -> list[Any]:
         """Elements, seen or not."""
         return self.driver.find_elements(By.CSS_SELECTOR, css)
@@ -78,7 +82,10 @@ class Visit:
 
     def errors(self) -> list[str]:
         """What the page complains of."""
-        return [e.text.replace("\n", " ") for e in self.all(".toast-body") if e.is_displayed()]
+        try:
+            return [e.text.replace("\n", " ") for e in self.all(".toast-body") if e.is_displayed()]
+        except StaleElementReferenceException:  # it was closed while it was read
+            return []
 
     def tab(self, name: str) -> None:
         """Open a tab."""

@@ -163,7 +163,7 @@ def test_series(visit: Visit, tmp_path: Path) -> None:
     np.savez(tmp_path / "draws.npz", samples=np.random.default_rng(0).normal(size=(1, 20, 24, 2)), observed=known)
     visit.tab("Series")
     visit.give("#o-draws", tmp_path / "draws.npz")
-    visit.until(lambda: "draws.npz" in visit.text("o-draws"))
+    visit.until(lambda: "draws.npz" in visit.unbroken("o-draws"))
     visit.press(".o-go")
     visit.until(lambda: "observed" in visit.text("o-series"))
     assert len(visit.all("#o-series polygon")) == 4
@@ -171,7 +171,7 @@ def test_series(visit: Visit, tmp_path: Path) -> None:
 
 def test_systems(visit: Visit) -> None:
     visit.tab("Systems")
-    rows = len(visit.all("#o-listing tbody tr"))
+    rows = visit.until(lambda: len(visit.all("#o-listing tbody tr")))
     assert rows > 40
     visit.write("#o-find", "rectified")
     visit.until(lambda: 0 < len(visit.all("#o-listing tbody tr")) < rows / 4)

@@ -12,9 +12,10 @@ from PIL import Image
 
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.studio.core import Studio
-from ornstein.studio.parts.editing import TASKS, Edit, edit
+from ornstein.studio.parts.editing import Edit, edit
 from ornstein.studio.parts.pictures import image_shape, mask_of, tensor_of
 from ornstein.studio.tabs.edit import brushed
+from ornstein.studio.words import EDITS
 
 CHANGES = {
     "inpaint": {"method": "ddnm"},
@@ -41,7 +42,7 @@ def asked(tiny: Path, task: str, **change: Any) -> Edit:
     return dataclasses.replace(made, **{**CHANGES.get(task, {}), **change})
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", EDITS)
 def test_every_task_makes_pictures(studio: Studio, tiny: Path, task: str) -> None:
     job, told = edit(studio, asked(tiny, task))
     samples = job.result(60)

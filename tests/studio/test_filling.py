@@ -11,9 +11,10 @@ import torch
 import ornstein
 from ornstein.core.errors import CapabilityError, DataError
 from ornstein.studio.core import Studio
-from ornstein.studio.parts.filling import TASKS, drawn
+from ornstein.studio.parts.filling import drawn
 from ornstein.studio.parts.models import facts_of
 from ornstein.studio.views.series import plots
+from ornstein.studio.words import FILLS
 
 SMALL = {"window": 12, "width": 8, "layers": 1, "hidden": 8, "batch": 4, "steps": 2, "precision": "fp32"}
 
@@ -37,7 +38,7 @@ def model(studio: Studio, table: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_gaps_are_filled(studio: Studio, model: str, table: Path) -> None:
-    (record,) = drawn(studio, model, table, TASKS[0], 6, 2, 0)
+    (record,) = drawn(studio, model, table, FILLS[0], 6, 2, 0)
     assert record.x.shape == (6, 40, 1) and tuple(record.channels) == ("pm2.5",)
     assert record.known is not None
     gap = record.known[:, 0].isnan()
@@ -51,8 +52,8 @@ def test_gaps_are_filled(studio: Studio, model: str, table: Path) -> None:
 
 def test_what_does_not_fit_is_refused(studio: Studio, model: str, table: Path, tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(CapabilityError, match="trained to fill gaps"):
-        drawn(studio, model, table, TASKS[1], 2, 2, 0)
+        drawn(studio, model, table, FILLS[1], 2, 2, 0)
     with pytest.raises(CapabilityError, match="choose a model of series"):
-        drawn(studio, str(tiny), table, TASKS[0], 2, 2, 0)
+        drawn(studio, str(tiny), table, FILLS[0], 2, 2, 0)
     with pytest.raises(DataError, match="a table"):
-        drawn(studio, model, tmp_path / "notes.txt", TASKS[0], 2, 2, 0)
+        drawn(studio, model, tmp_path / "notes.txt", FILLS[0], 2, 2, 0)

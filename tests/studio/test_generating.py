@@ -15,8 +15,9 @@ from ornstein.serving import JobCancelled
 from ornstein.studio.core import Studio, runs
 from ornstein.studio.parts import settings
 from ornstein.studio.parts.generating import Asked, dice, follow, generate
-from ornstein.studio.parts.models import IN_TURN, NO_LABEL, OWN, facts_of
+from ornstein.studio.parts.models import facts_of
 from ornstein.studio.views.table import view_of
+from ornstein.studio.words import IN_TURN, NO_LABEL, OWN
 
 
 def asked(tiny: Path, **change: object) -> Asked:

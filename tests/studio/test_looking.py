@@ -33,12 +33,26 @@ def test_frames_and_curves(way: walking.Way) -> None:
     assert walking.frame(way, 99) == walking.frame(way, 6)
     curves = walking.curves(way, 3)
     assert curves.count("<svg") == 2 and curves.count("o-at") == 2 and "times the straight one" in curves
-    assert walking.strip(way).count("<img") == 1
+    assert walking.strip(way).count("<img") == 2 * 7 and walking.strip(way, 3).count("<img") == 2 * 3
 
 
 def test_attention_is_drawn(way: walking.Way) -> None:
     html = walking.looks(way, 2, 0.5, 0.25)
     assert "row 4, column 2" in html and "layers" in html
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_words_have_maps(tmp_path: Path) -> None:
+    """A folder of Stable Diffusion's form: a map for each word, what the prompt does, and its guidance."""
+    from interop.makers import stable_diffusion
+
+    folder = str(stable_diffusion(tmp_path / "sd"))
+    with Studio([folder]) as studio:
+        asked = Asked(folder, prompt="low cat", steps=2, guidance=3.0, n=1)
+        html = walking.looks(walking.follow(studio, asked), 1, 0.5, 0.5)
+        assert re.findall("<figcaption>(.*?)</figcaption>", html)[1:] == ["low", "c", "a", "t"]
+        assert explaining.condition(studio, asked).count("<img") == 3
+        assert explaining.strengths(studio, asked, [1.0, 3.0]).count("<figure") == 2
 
 
 def test_pictures_only(studio: Studio, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import ornstein
 from ornstein.core.errors import CapabilityError, DataError
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
@@ -19,6 +20,7 @@ from ornstein.studio.core import Studio
 from ornstein.studio.parts.models import facts_of
 from ornstein.studio.views import table
 from ornstein.studio.views.base import Shown, View
+from ornstein.studio.views.boxes import Boxes, drawing
 from ornstein.studio.views.series import SeriesView, fan, read_draws
 
 
@@ -81,6 +83,24 @@ def test_series_are_drawn_and_kept(tmp_path: Path) -> None:
     assert SeriesView().preview(torch.randn(3, 1, 12)).count("<svg") == 1
 
 
+def test_boxes_are_drawn_and_kept(tmp_path: Path) -> None:
+    detector = ornstein.build("diffusion-inst", settings={"size": 16, "proposals": 3, "width": 16, "head": 8})
+    view = table.view_of(detector)
+    assert isinstance(view, Boxes) and detector.data_shape == (3, 4)
+    shown = view.show(detector.sample(2, steps=1), tmp_path)
+    assert shown.html.count("<svg") == 2 and shown.html.count("<rect") == 6
+    assert np.load(shown.files[0])["boxes"].shape == (2, 3, 4)
+    assert "x='25.0' y='0.0' width='50.0' height='100.0'" in drawing(torch.tensor([[0.25, -1.0, 0.75, 2.0]]))
+
+
+@pytest.mark.parametrize("recipe", ["analog-bits", "cld", "first-hitting-diffusion", "non-uniform-diffusion"])
+def test_pictures_are_known_by_what_comes_out(recipe: str) -> None:
+    """Their states are bits, wavelets, or have a velocity beside them."""
+    system = ornstein.build(recipe, settings={"size": 8, "channels": 1, "widths": (8,), "attention": ()})
+    assert system.data_shape == (1, 8, 8) == tuple(system.sample(1, steps=2).tensor.shape[1:])
+    assert system.shape != system.data_shape and table.view_of(system).name == "images"
+
+
 class Sounds(View):
     """What the view of another modality would be."""
 
@@ -99,7 +119,7 @@ class Sounds(View):
 def test_a_view_is_all_that_a_modality_needs(studio: Studio, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system = studio.system(str(tiny))
     sound = dataclasses.replace(system, data_shape=(16_000,))
-    with pytest.raises(CapabilityError, match="no view; it has images, series"):
+    with pytest.raises(CapabilityError, match="no view; it has images, boxes, series"):
         table.view_of(sound)
     assert facts_of(sound).view is None
     monkeypatch.setattr(table, "VIEWS", (*table.VIEWS, Sounds()))

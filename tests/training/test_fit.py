@@ -14,7 +14,7 @@ from torch import Tensor
 from ornstein.core.errors import CheckpointError, OrnsteinError, UsageError
 from ornstein.core.loss import Loss
 from ornstein.training import Engine, OptimizerSpec, Progress, Result, Stage, Update, fit, load_checkpoint
-from ornstein.training.signals import Stop
+from ornstein.training.signals import Stop, ended_by_signals
 from training.toy import Model, Points, stages
 
 STEPS = (6, 4)
@@ -69,6 +69,17 @@ def test_resuming_is_exact_wherever_it_stopped(
         assert same(a.parts[part], b.parts[part]), part
     steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
+
+
+def test_without_a_folder_a_signal_is_not_held_back() -> None:
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        run(None, stop_after=2)
+
+
+def test_a_program_around_a_run_hears_of_the_signal_after_it_was_saved(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
+        run(tmp_path, stop_after=2)
+    assert load_checkpoint(tmp_path / "checkpoints" / "step-0000002").parts["model"]
 
 
 def test_stopping_twice_is_exact_too(tmp_path: Path, uninterrupted: tuple[Path, dict[str, Tensor], Result]) -> None:

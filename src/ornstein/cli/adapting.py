@@ -35,6 +35,13 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--ip-adapter", nargs=2, metavar=("FOLDER", "PICTURE"), help="an IP-Adapter, and the picture that is a prompt"
     )
     group.add_argument(
+        "--region",
+        action="append",
+        default=[],
+        metavar="MASK=PROMPT",
+        help="draw where a picture is white by a prompt of its own, and the rest by --prompt; repeatable",
+    )
+    group.add_argument(
         "--memory",
         metavar="LIST",
         help="options that save memory, with commas: attention-slicing, vae-slicing, vae-tiling, bf16, fp16, stored-fp8, "
@@ -76,13 +83,35 @@ def adapted(system: Any, args: argparse.Namespace) -> tuple[Any, dict[str, Any]]
 
         system = with_image_prompt(system, args.ip_adapter[0], scale=args.ip_scale)
         conditions["image_prompt"] = opened(args.ip_adapter[1])
+    if args.region:
+        from ornstein.interop.diffusers.editing.regions import with_regions
+
+        system = with_regions(system, [region(text) for text in args.region])
     if args.memory is not None and not at_load(args):
-        from ornstein.interop.diffusers.memory import save_memory
+        from ornstein.interop.diffusers.pipelines.memory import save_memory
 
         system = save_memory(system, memory(args), args.device)
     if "offload" in memory(args):
         args.device = "cpu"  # where what is not running waits
     return system, conditions
+
+
+def region(text: str) -> Any:
+    """``MASK=PROMPT``.
+
+    Raises:
+        UsageError: one of both is missing, or the mask cannot be read.
+    """
+    import numpy as np
+    import torch
+
+    from ornstein.interop.diffusers.editing.regions import Region
+
+    path, _, prompt = text.partition("=")
+    if not path or not prompt.strip():
+        raise UsageError(f"--region takes MASK=PROMPT, such as left.png='a red fox', got '{text}'")
+    grey = np.asarray(opened(path).convert("L"), dtype=np.float32) / 255
+    return Region(prompt.strip(), torch.from_numpy(grey))
 
 
 def opened(path: str) -> Any:

@@ -15,13 +15,24 @@ from torch import Tensor
 
 from ornstein.cli.evaluating import GRID
 from ornstein.cli.output import say
-from ornstein.core.errors import DataError, UsageError
+from ornstein.cli.own_way import (
+    colours_lines,
+    draws_strokes,
+    is_chain_of_tokens,
+    of_lines,
+    of_strokes,
+    of_tokens,
+    purify,
+    require_pictures,
+    require_used,
+)
+from ornstein.core.errors import CapabilityError, DataError, UsageError
 from ornstein.data.decode import Unreadable, decode, is_grey, size_of
 from ornstein.data.folder import list_folder
 from ornstein.data.resize import fit
 from ornstein.measurements import JPEG, Direct, Grey, Mask, Measurement, bicubic, gaussian_blur
 from ornstein.recipes.edit import interpolate, sdedit, translate
-from ornstein.recipes.restore import restore
+from ornstein.recipes.restore import TRAINED, restore
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
 from ornstein.recipes.translation import Translation
@@ -30,24 +41,35 @@ from ornstein.recipes.windows import widened
 
 def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) -> tuple[Samples, Tensor]:
     """The results, and the rows of the picture that shows what was given beside them."""
-    files = pictures_at(args.image)
+    files = [] if args.image is None else pictures_at(args.image)
     if getattr(system, "prompts", None) is not None:
         from ornstein.cli.worded import edit_by_prompt
 
+        require_used(args, frozenset())
         made, given = edit_by_prompt(args, system, files, read, partial(hidden, args), partial(placed, args), on_step)
         return made, beside(given, made.tensor)
     for option in ("prompt", "negative", "depth", "sampler"):
         if getattr(args, option) is not None:
             raise UsageError(f"--{option} goes with a system that reads prompts, which this one does not")
     if isinstance(system, Translation):
+        require_used(args, frozenset())
         return between_domains(args, system, files, on_step)
+    require_pictures(system, args.what)
+    found = in_its_own_way(args, system, files)
+    if found is not None:
+        return found[0], beside(found[1], found[0].tensor)
+    require_used(args, frozenset())
+    if not files:
+        raise UsageError(f"--task {args.task} needs --image: a picture, or a folder of them")
     channels, height, width = system.data_shape
     label = {} if args.label is None else {"label": args.label}
     common = {"seed": args.seed, "guidance": args.guidance, "batch": args.batch, "on_step": on_step}
-    if args.task in ("strokes", "interpolate", "translate"):
+    if args.task in ("strokes", "interpolate", "translate", "purify"):
         given = torch.stack([read(f, channels, (width, height)) for f in files])
         steps = args.steps or 50
-        if args.task == "strokes":
+        if args.task == "purify":
+            made = purify(args, system, given)
+        elif args.task == "strokes":
             made = sdedit(system, given, strength=args.strength, n=args.n, steps=args.steps, **common, **label)
         elif args.task == "translate":
             if args.label is None:
@@ -72,6 +94,39 @@ def edit(args: argparse.Namespace, system: Any, on_step: Callable[[Any], None]) 
         **label,
     )
     return made, beside(shown, made.tensor)
+
+
+def in_its_own_way(args: argparse.Namespace, system: System, files: list[Path]) -> tuple[Samples, Tensor] | None:
+    """The results of a system that does this task in a way of its own, and what was given; None where there is no such way."""
+    channels, height, width = system.data_shape
+
+    def given() -> Tensor | None:
+        return torch.stack([read(f, channels, (width, height)) for f in files]) if files else None
+
+    if is_chain_of_tokens(system):
+        if args.task not in ("inpaint", "uncrop"):
+            raise CapabilityError(
+                f"'{system.recipe}' draws tokens, and fills holes with them: inpaint and uncrop, not {args.task}"
+            )
+        require_used(args, frozenset())
+        measurement, shown = measured(args, files, system.data_shape)
+        assert isinstance(measurement.operator, Mask)
+        return of_tokens(args, system, measurement.y, measurement.operator.known[0]), shown
+    if colours_lines(system) and args.task == "colorize" and args.method in ("auto", TRAINED):
+        require_used(args, frozenset({"sketch", "hint"}))
+        if (args.sketch is None) == (not files):
+            raise UsageError("give --image (its lines are taken) or --sketch (a drawing of lines), and not both")
+        return of_lines(args, system, given(), read)
+    if draws_strokes(system) and args.method == "auto":
+        if args.task == "strokes" and args.strength is None:
+            require_used(args, frozenset({"sketch", "realism"} if files else {"sketch"}))
+            if not files and args.sketch is None:
+                raise UsageError("--task strokes needs --image (the strokes), --sketch (lines), or both")
+            return of_strokes(args, system, given(), None, read)
+        if args.task == "inpaint" and args.sketch is not None and files:
+            require_used(args, frozenset({"sketch"}))
+            return of_strokes(args, system, given(), hidden(args, width, height)[None], read)
+    return None
 
 
 def between_domains(

@@ -13,7 +13,7 @@ from ornstein.core.errors import CapabilityError, UsageError
 DRAWS = 100
 
 _OF_PICTURES = (
-    "to", "mask", "box", "noise", "strength", "label", "from_label", "guidance",
+    "to", "mask", "box", "noise", "strength", "label", "from_label", "guidance", "sketch", "hint", "realism", "proposals",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from ornstein.core.errors import UsageError
 from ornstein.recipes.samples import Samples
 
 if TYPE_CHECKING:
-    from ornstein.interop.diffusers.system import Pipeline
+    from ornstein.interop.diffusers.pipelines.system import Pipeline
 
 Read = Callable[[Path, int, tuple[int, int]], Tensor]
 """a picture's file, its channels, width and height"""

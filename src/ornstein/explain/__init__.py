@@ -4,6 +4,7 @@ from ornstein.explain.attention import Attention as Attention
 from ornstein.explain.attention import attended_from as attended_from
 from ornstein.explain.attention import attention as attention
 from ornstein.explain.attention import listening as listening
+from ornstein.explain.attention import text_length as text_length
 from ornstein.explain.attention import token_maps as token_maps
 from ornstein.explain.curvature import Curvature as Curvature
 from ornstein.explain.curvature import curvature as curvature

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -48,7 +48,7 @@ class _Listener(TorchFunctionMode):
         super().__init__()
         self.kinds = frozenset(kinds)
         self.heard: list[Attention] = []
-        self.stack: list[tuple[str, list[Kind], int]] = []
+        self.stack: list[tuple[str, list[Kind], int, int]] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         options = kwargs or {}
@@ -60,13 +60,14 @@ class _Listener(TorchFunctionMode):
         return out
 
     def _keep(self, made: Any) -> None:
-        layer, calls, batch = self.stack[-1]
+        layer, calls, batch, behind = self.stack[-1]
         if not calls:
             return
         kind = calls.pop(0)
         if kind in self.kinds:
             weights: Tensor = made().detach().float().cpu()
-            self.heard.append(Attention(layer, kind, weights.reshape(batch, -1, *weights.shape[-2:])))
+            weights = weights.reshape(batch, -1, *weights.shape[-2:]).roll((behind, behind), (-2, -1))
+            self.heard.append(Attention(layer, kind, weights))
 
 
 def _weights(
@@ -92,7 +93,18 @@ def _calls(layer: nn.Module, args: tuple[Any, ...]) -> list[Kind]:
         return ["itself", "itself" if args[1] is None else "text"]
     if isinstance(layer, DiTBlock):
         return ["itself", "text"]
-    return ["text"] if layer.is_cross_attention else ["itself"]
+    return ["text"] if getattr(layer, "is_cross_attention", False) else ["itself"]
+
+
+IMAGE_FIRST = frozenset({"JointAttnProcessor2_0"})
+"""Processors of diffusers that put the text behind the image where the two are one sequence; here the text comes first."""
+
+
+def _behind(layer: nn.Module, options: Mapping[str, Any]) -> int:
+    """How many tokens of text follow the image in a layer's sequence."""
+    text = options.get("encoder_hidden_states")
+    joint = type(getattr(layer, "processor", None)).__name__ in IMAGE_FIRST
+    return int(text.shape[1]) if joint and text is not None else 0
 
 
 def attention_layers(network: nn.Module) -> list[str]:
@@ -102,7 +114,7 @@ def attention_layers(network: nn.Module) -> list[str]:
         name
         for name, layer in network.named_modules()
         # The last two are what every attention of diffusers has.
-        if isinstance(layer, ours) or (hasattr(layer, "is_cross_attention") and hasattr(layer, "to_q"))
+        if isinstance(layer, ours) or (hasattr(layer, "to_q") and hasattr(layer, "heads"))
     ]
 
 
@@ -133,15 +145,17 @@ def listening(
 def _announce(layer: nn.Module, name: str, listener: _Listener) -> None:
     """Hooks of the twin alone: which layer is at work."""
     layer._forward_pre_hooks = OrderedDict(layer._forward_pre_hooks)
+    layer._forward_pre_hooks_with_kwargs = OrderedDict(layer._forward_pre_hooks_with_kwargs)
     layer._forward_hooks = OrderedDict(layer._forward_hooks)
 
-    def enter(module: nn.Module, args: tuple[Any, ...]) -> None:
-        listener.stack.append((name, _calls(module, args), args[0].shape[0]))
+    def enter(module: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        x = args[0] if args else options["hidden_states"]
+        listener.stack.append((name, _calls(module, args), x.shape[0], _behind(module, options)))
 
     def leave(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
         listener.stack.pop()
 
-    layer.register_forward_pre_hook(enter)
+    layer.register_forward_pre_hook(enter, with_kwargs=True)
     layer.register_forward_hook(leave)
 
 
@@ -167,9 +181,15 @@ def grid_of(places: int, size: tuple[int, int]) -> tuple[int, int] | None:
     return None
 
 
-def text_length(heard: Sequence[Attention]) -> int | None:
-    """How many tokens are attended to where text and image are apart; None where no layer does so."""
-    return next((one.weights.shape[-1] for one in heard if one.kind == "text"), None)
+def text_length(heard: Sequence[Attention], cond: Cond, size: tuple[int, int]) -> int:
+    """How many tokens of text the network attends to: those of its attention to a text, or, where text and image are one
+    sequence, those of the texts in the condition. 0 where it attends to none.
+    """
+    apart = next((one.weights.shape[-1] for one in heard if one.kind == "text"), None)
+    if apart is not None:
+        return apart
+    told = sum(v.shape[1] for v in cond.values() if v.is_floating_point() and v.ndim == 3)
+    return told if any(_is_joint(one.weights.shape[-1], told, size) for one in heard) else 0
 
 
 def token_maps(heard: Sequence[Attention], size: tuple[int, int], tokens: int) -> Tensor:
@@ -196,11 +216,13 @@ def token_maps(heard: Sequence[Attention], size: tuple[int, int], tokens: int) -
 
 def _is_joint(queries: int, tokens: int, size: tuple[int, int]) -> bool:
     """Whether a sequence is the text followed by the image."""
-    return grid_of(queries, size) is None and grid_of(queries - tokens, size) is not None
+    return queries > tokens and grid_of(queries, size) is None and grid_of(queries - tokens, size) is not None
 
 
-def attended_from(heard: Sequence[Attention], size: tuple[int, int], row: int, column: int) -> Tensor:
+def attended_from(heard: Sequence[Attention], size: tuple[int, int], row: int, column: int, tokens: int = 0) -> Tensor:
     """``[B, H, W]``: where a pixel looks, summing to 1: the self-attention of its place, mean over heads, layers and calls.
+
+    Where ``tokens`` of a text stand before the image in one sequence (:func:`text_length`), the part that is paid to the image.
 
     Raises:
         UsageError: a pixel outside the image.
@@ -211,12 +233,13 @@ def attended_from(heard: Sequence[Attention], size: tuple[int, int], row: int, c
     found = []
     for one in heard:
         queries, keys = one.weights.shape[-2:]
-        grid = grid_of(queries, size)
+        first = tokens if tokens and _is_joint(queries, tokens, size) else 0
+        grid = grid_of(queries - first, size)
         if one.kind != "itself" or queries != keys or grid is None:
             continue
         h, w = grid
-        place = (row * h // size[0]) * w + column * w // size[1]
-        here = _spread(one.weights.mean(1)[:, place, :, None], size)[:, 0]
+        place = first + (row * h // size[0]) * w + column * w // size[1]
+        here = _spread(one.weights.mean(1)[:, place, first:, None], size)[:, 0]
         found.append(here / here.sum((1, 2), keepdim=True))
     if not found:
         raise CapabilityError("this network has no self-attention that could be drawn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,9 @@ from ornstein.recipes.system import System
 
 @dataclass(frozen=True)
 class Heat:
-    """``maps [n, tokens, H, W]`` at the state's size; over tokens they sum to 1. ``words``: the tokens of each sample's text."""
+    """``maps [n, tokens, H, W]`` at the state's size; over tokens they sum to 1, or, where text and image are one sequence, to
+    the part that is paid to the text. ``words``: the tokens of each sample's text.
+    """
 
     maps: Tensor
     words: list[list[str]]
@@ -31,6 +34,11 @@ class Heat:
             known = ", ".join(dict.fromkeys(_plain(w) for w in self.words[sample]))
             raise CapabilityError(f"the text has no token '{word}'; it has {known}")
         return self.maps[sample, wanted].sum(0)
+
+    def names(self, sample: int) -> list[str]:
+        """The words that :meth:`of` knows, each once, in their order; without the tokenizer's marks of begin, end and padding."""
+        plain = [_plain(token) for token in self.words[sample]]
+        return list(dict.fromkeys(word for word in plain if word and not MARK.fullmatch(word)))
 
 
 def heat(system: System, path: Walk, prompt: str | None = None, frames: Sequence[int] | None = None) -> Heat:
@@ -51,9 +59,7 @@ def heat(system: System, path: Walk, prompt: str | None = None, frames: Sequence
     for i in chosen:
         x = path.states[i]
         heard = attention(system.denoiser, x, expand(path.times[i], x), told)
-        tokens = text_length(heard)
-        if tokens is None:  # text and image may be one sequence
-            tokens = sum(v.shape[1] for v in told.values() if v.is_floating_point() and v.ndim == 3)
+        tokens = text_length(heard, told, size)
         if not tokens:
             raise CapabilityError("this model reads no text by attention: there are no tokens to draw maps of")
         total = total + token_maps(heard, size, tokens)
@@ -64,14 +70,23 @@ def heat(system: System, path: Walk, prompt: str | None = None, frames: Sequence
 def _words(system: System, prompt: str | None, length: int) -> list[str]:
     """The tokens by name, where the system has a tokenizer and the text is known."""
     prompts = getattr(system, "prompts", None)
-    # The first encoder's: where there are several, they read the same words one beside another.
-    tokenizer = (
-        None if prompts is None else next((m.tokenizer for m in prompts.modules() if hasattr(m, "tokenizer")), None)
-    )
-    if tokenizer is None or prompt is None:
+    readers = [] if prompts is None else [m.tokenizer for m in prompts.modules() if hasattr(m, "tokenizer")]
+    if not readers or prompt is None:
         return [str(i) for i in range(length)]
+    # Where there are several, they read the same words side by side; but the last one's stand behind the others' where a
+    # text is longer than the first can read (CLIP, then T5).
+    first = min(length, readers[0].model_max_length)
+    named = _tokens(readers[0], prompt, first)
+    return named + (_tokens(readers[-1], prompt, length - first) if length > first else [])
+
+
+def _tokens(tokenizer: Any, prompt: str, length: int) -> list[str]:
     ids = tokenizer(prompt, padding="max_length", max_length=length, truncation=True).input_ids
     return [str(w) for w in tokenizer.convert_ids_to_tokens(ids)]
+
+
+MARK = re.compile(r"<.*>")
+"""What tokenizers put around and behind the words: <|startoftext|>, </s>, <pad>."""
 
 
 def _plain(token: str) -> str:

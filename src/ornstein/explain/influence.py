@@ -14,6 +14,7 @@ from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.shapes import expand
 from ornstein.explain.walk import walk
 from ornstein.guidance.negative import PREFIX
+from ornstein.interop.diffusers.pipelines.networks import SCALE
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
 
@@ -74,11 +75,12 @@ def branches(cond: Cond) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     Raises:
         CapabilityError: there are no conditions.
     """
-    told = {k: v for k, v in cond.items() if not k.startswith(PREFIX)}
+    told = {k: v for k, v in cond.items() if not k.startswith(PREFIX) and k != SCALE}
     if not told:
         raise CapabilityError("this system takes no conditions, so none has an influence")
     negative = {k: cond[PREFIX + k] for k in told if PREFIX + k in cond}
-    return told, {**told, **negative} if negative else null(told)
+    both = {SCALE: cond[SCALE]} if SCALE in cond else {}
+    return told | both, (told | negative if negative else null(told)) | both
 
 
 def _nothing(system: System) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from ornstein.core.errors import CapabilityError
 from ornstein.core.rng import Rng
 from ornstein.core.shapes import expand
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.interop.diffusers.pipelines.networks import SCALE
+from ornstein.interop.diffusers.pipelines.system import ToldScale
 from ornstein.processes.base import SDE
 from ornstein.recipes.system import System
 from ornstein.samplers.base import simulate
@@ -91,5 +93,8 @@ def walk(
     x = system.begin(rng, times).to(system.device)
     states = [x]
     simulate(move, x, times, rng, cond, lambda step: states.append(step.x))
-    denoiser = system.guided(system.guidance if guidance is None else float(guidance))
+    scale = system.guidance if guidance is None else float(guidance)
+    denoiser = system.guided(scale)
+    if isinstance(denoiser, ToldScale):  # then the network cannot be asked without it
+        cond[SCALE] = torch.full((n,), scale, device=x.device)
     return Walk(times.double().cpu(), torch.stack(states), cond, denoiser, seeds, about)

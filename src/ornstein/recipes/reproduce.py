@@ -17,6 +17,7 @@ from ornstein.recipes import ledger, registry
 from ornstein.recipes.check import Check
 from ornstein.recipes.fingerprint import code_hash
 from ornstein.recipes.ledger import Row, judge
+from ornstein.training.signals import ended_by_signals
 
 CHECKS = "ornstein.recipes.checks"
 
@@ -73,10 +74,11 @@ def reproduce(
     begin, measured = time.monotonic(), []
     if on_progress is not None:
         on_progress(0.0, f"seed 1 of {seeds}")
-    for seed in range(seeds):
-        measured.append(check.measure(seed))
-        if on_progress is not None:
-            on_progress((seed + 1) / seeds, f"seed {min(seed + 2, seeds)} of {seeds}")
+    with ended_by_signals():
+        for seed in range(seeds):
+            measured.append(check.measure(seed))
+            if on_progress is not None:
+                on_progress((seed + 1) / seeds, f"seed {min(seed + 2, seeds)} of {seeds}")
     row = Row(
         recipe=name,
         title=card.title,

@@ -36,8 +36,6 @@ class PseudoNumerical(DenoisingSampler):
     needs = Affine
     order: ClassVar[int] = 2
     history: ClassVar[int] = 3
-    to_zero: bool = False
-    """whether the weights are kept in the step to t = 0; it is DDIM's otherwise"""
 
     def _transfer(self, x_t: Tensor, t: Tensor, s: Tensor, x_0: Tensor, change: Tensor) -> Tensor:
         """phi(x_t, eps + change, t, s), where x_0 belongs to eps."""
@@ -45,10 +43,10 @@ class PseudoNumerical(DenoisingSampler):
 
         def factor() -> Tensor:
             weight = p.alpha(s) * (p.sigma(s) / p.alpha(s) - p.sigma(t) / p.alpha(t))
-            inner = ((s > 0) | self.to_zero) & (p.alpha(t) > 0)
+            inner = (s > 0) & (p.alpha(t) > 0)
             return cast(x_t, torch.where(inner, weight, torch.zeros_like(weight)))[0]
 
-        weight = recall(p, ("pndm", self.to_zero, x_t.dtype), (t, s), factor)
+        weight = recall(p, ("pndm", x_t.dtype), (t, s), factor)
         return exponential_euler(p, x_t, t, s, x_0) + weight * change
 
     def _linear(
@@ -84,13 +82,11 @@ class PNDM(PseudoNumerical):
     PLMS sampler does. The error of a step is h^3: order 2, as the paper proves. Inner times are the middle in t.
     """
 
-    def __init__(
-        self, denoiser: Denoiser, start: Literal["runge_kutta", "heun"] = "runge_kutta", to_zero: bool = False
-    ):
+    def __init__(self, denoiser: Denoiser, start: Literal["runge_kutta", "heun"] = "runge_kutta"):
         super().__init__(denoiser)
         if start not in ("runge_kutta", "heun"):
             raise UsageError(f"start must be 'runge_kutta' or 'heun', got '{start}'")
-        self.start_with, self.to_zero = start, to_zero
+        self.start_with = start
 
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND

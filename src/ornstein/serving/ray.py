@@ -8,6 +8,7 @@ belong to one process and are left out: a later request may come to another repl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import FastAPI
@@ -34,70 +35,68 @@ def safeguarded(engine: Engine) -> tuple[Hook, ...]:
     return (Safeguards(reads_text, mark=get_mark("spread")),)
 
 
-def application(
-    models: Mapping[str, str],
-    *,
-    fast: bool = False,
-    limits: Limits | None = None,
-    hooks: Hooks = safeguarded,
-    max_batch: int = 32,
-    queue_limit: int = 1024,
-    memory_limit: int | None = None,
-    device: str = "cpu",
-) -> FastAPI:
-    """What one replica serves; arguments as of :func:`deployment`."""
-    loaders = {name: loader(what, fast=fast) for name, what in models.items()}
-    engine = Engine(loaders, memory_limit=memory_limit, max_batch=max_batch, queue_limit=queue_limit, device=device)
-    return create_app(engine, limits=limits, hooks=hooks(engine), jobs=False)
+@dataclass(frozen=True)
+class Replica:
+    """What every replica serves, and how: each makes its own engine of it, for engines have threads and cannot travel.
+
+    ``Replica({"clothes": "fashion-mnist"}, max_batch=64)``.
+
+    Raises:
+        UsageError: no model.
+    """
+
+    models: Mapping[str, str]
+    """by the names that requests use, what :func:`ornstein.load` reads; paths must be there on every machine"""
+    fast: bool = False
+    """bf16 network calls"""
+    limits: Limits = field(default_factory=Limits)
+    """the most that one request may ask for"""
+    hooks: Hooks = safeguarded
+    """from the engine; marks pictures and holds back unfiltered ones of models that read text"""
+    max_batch: int = 32
+    """of the engine, as are the next three"""
+    queue_limit: int = 1024
+    memory_limit: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise UsageError("a deployment needs at least one model")
+
+    def application(self) -> FastAPI:
+        """The HTTP interface on an engine of its own."""
+        loaders = {name: loader(what, fast=self.fast) for name, what in self.models.items()}
+        engine = Engine(
+            loaders, memory_limit=self.memory_limit, max_batch=self.max_batch, queue_limit=self.queue_limit,
+            device=self.device,
+        )  # fmt: skip
+        return create_app(engine, limits=self.limits, hooks=self.hooks(engine), jobs=False)
 
 
-def deployment(
-    models: Mapping[str, str],
-    *,
-    replicas: int = 1,
-    fast: bool = False,
-    limits: Limits | None = None,
-    hooks: Hooks = safeguarded,
-    max_batch: int = 32,
-    queue_limit: int = 1024,
-    memory_limit: int | None = None,
-    device: str = "cpu",
-    options: Mapping[str, Any] | None = None,
-) -> Any:
+def deployment(replica: Replica, *, replicas: int = 1, options: Mapping[str, Any] | None = None) -> Any:
     """An application for ``ray.serve.run``.
 
-    ``serve.run(deployment({"fashion-mnist": "fashion-mnist"}, replicas=2))``.
+    ``serve.run(deployment(Replica({"fashion-mnist": "fashion-mnist"}), replicas=2))``.
 
     Args:
-        models: by the names that requests use, what :func:`ornstein.load` reads; paths must be there on every machine.
+        replica: what each serves.
         replicas: how many; ``options={"autoscaling_config": ...}`` lets Ray choose (then leave this alone).
-        fast: bf16 network calls.
-        limits: the most that one request may ask for.
-        hooks: made in each replica from its engine; marks pictures and holds back unfiltered ones of models that read text.
-        max_batch, queue_limit, memory_limit, device: as of :class:`Engine`.
         options: more for Ray's ``deployment``, such as ``ray_actor_options={"num_gpus": 1}``.
 
     Raises:
-        UsageError: Ray Serve is not installed, no model, fewer than one replica.
+        UsageError: Ray Serve is not installed, fewer than one replica.
     """
     try:
         from ray import serve
     except ImportError as e:
         raise UsageError("a Ray Serve deployment needs Ray: pip install 'ornstein[ray]'") from e
-    if not models:
-        raise UsageError("a deployment needs at least one model")
     if replicas < 1:
         raise UsageError(f"replicas must be at least 1, got {replicas}")
-    limits = limits or Limits()
-    chosen = dict(models)
 
-    def build() -> FastAPI:  # called in each replica: engines have threads and cannot travel
-        return application(
-            chosen, fast=fast, limits=limits, hooks=hooks,
-            max_batch=max_batch, queue_limit=queue_limit, memory_limit=memory_limit, device=device,
-        )  # fmt: skip
+    def build() -> FastAPI:  # called in each replica
+        return replica.application()
 
-    told: dict[str, Any] = {"name": "ornstein", "max_ongoing_requests": limits.connections, **(options or {})}
+    told: dict[str, Any] = {"name": "ornstein", "max_ongoing_requests": replica.limits.connections, **(options or {})}
     if "autoscaling_config" not in told:
         told["num_replicas"] = replicas
     return serve.deployment(**told)(serve.ingress(build)()).bind()

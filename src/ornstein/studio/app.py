@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from ornstein.studio import parts
 from ornstein.studio.core import Studio
 from ornstein.studio.html import notice
-from ornstein.studio.parts.models import Facts, facts_of
 from ornstein.studio.parts.running import Command
 from ornstein.studio.tabs import compare, edit, evaluate, explain, generate, series, systems, train, trajectory
 from ornstein.studio.tabs.base import Page, told
+
+if TYPE_CHECKING:
+    from ornstein.studio.parts.models import Facts
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -61,7 +64,7 @@ def _wire(page_: gr.Blocks, page: Page, about: Any) -> None:
     def updates(name: str, followers: list[tuple[list[Any], Callable[[Facts], list[Any]]]]) -> list[Any]:
         if not name:
             return [notice("choose a model")] + [gr.update()] * sum(len(c) for c, _ in followers)
-        facts = facts_of(studio.system(name))
+        facts = parts.models.facts_of(studio.system(name))
         return [facts.line, *(update for _, make in followers for update in make(facts))]
 
     def outputs(followers: list[tuple[list[Any], Any]]) -> list[Any]:
@@ -81,6 +84,10 @@ def _wire(page_: gr.Blocks, page: Page, about: Any) -> None:
     page.model.focus(
         lambda: gr.update(choices=studio.models), None, page.model, show_progress="hidden", api_visibility="private"
     )
+    page_.load(
+        lambda: [update for _, make in page.later for update in make()], None,
+        [c for components, _ in page.later for c in components], show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
     for event, done in page.changes:
         others = [f for f in everyone if not any(c is d for c in f[0] for d in done)]
 

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from ornstein.core.errors import UsageError
-from ornstein.interop.load import load
-from ornstein.recipes.samples import Samples
-from ornstein.recipes.saved import bundled_models
-from ornstein.recipes.system import System
-from ornstein.serving import Engine, Job, Request
-from ornstein.serving.request import Task
+from ornstein.core.errors import OrnsteinError, UsageError
+from ornstein.recipes.bundled import WEIGHTS
+
+if TYPE_CHECKING:
+    from ornstein.recipes.samples import Samples
+    from ornstein.recipes.system import System
+    from ornstein.serving import Engine, Job, Request
+    from ornstein.serving.request import Task
 
 RUNS = Path("runs")
 """Where ``ornstein train`` puts runs by default; those that lie there are offered."""
@@ -52,7 +54,7 @@ class Studio:
         """what runs the commands of training and evaluation; None is this interpreter's own ``ornstein``"""
         self.closers: list[Callable[[], None]] = []
         """what else is to be ended when the studio is"""
-        offered: list[str | Path] = [*models, *bundled_models(), *runs()]
+        offered: list[str | Path] = [*models, *bundled(), *runs()]
         for what in offered:
             self._what.setdefault(str(what), what)
 
@@ -75,6 +77,8 @@ class Studio:
         name = name.strip()
         with self._lock:
             if name not in self._systems:
+                from ornstein.interop.load import load
+
                 system = load(self._what.get(name, name)).to(self.device)
                 system.modules.eval()
                 self._systems[name] = system
@@ -95,6 +99,8 @@ class Studio:
 
     def run(self, model: str, task: Task, n: int = 1) -> Samples:
         """Anything else that draws with a model, in the engine's line; waits for it."""
+        from ornstein.serving import Request
+
         return self.submit(Request(model, n=n, task=task)).result()
 
     def _serving(self, model: str) -> Engine:
@@ -103,6 +109,8 @@ class Studio:
             if self._closed:
                 raise UsageError("the studio is closed")
             if self._engine is None or model not in self._engine.models:
+                from ornstein.serving import Engine
+
                 self._retire()
                 # Loaders give what is loaded already: one copy of the weights serves the engine and the explanations.
                 loaders = {name: partial(self.system, name) for name in self._what}
@@ -114,6 +122,18 @@ class Studio:
         if self._engine is not None:
             threading.Thread(target=self._engine.close, daemon=True).start()
             self._engine = None
+
+    def warm(self) -> None:
+        """Read what the first request needs: the first model, then the parts that do the work of the tabs."""
+        from ornstein.studio import parts
+
+        try:
+            if names := self.models:
+                parts.models.facts_of(self.system(names[0]))
+        except OrnsteinError:
+            pass  # the page asks for the model as well, and tells what is wrong with it where the user looks
+        for name in parts.NAMES:
+            getattr(parts, name)
 
     def close(self) -> None:
         """Stop the engine and remove a temporary folder."""
@@ -134,6 +154,11 @@ class Studio:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def bundled(folder: Path = WEIGHTS) -> list[str]:
+    """The models that come with the package, without reading any."""
+    return sorted(path.parent.name for path in folder.glob("*/manifest.json"))
 
 
 def runs(folder: Path = RUNS) -> list[Path]:

@@ -6,14 +6,12 @@ import base64
 import html
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from PIL import Image
-from torch import Tensor
 
-from ornstein.codecs.base import to_bytes
-from ornstein.recipes.samples import to_image
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SMALL = 160
 """Pictures with fewer pixels across are shown as pixels, not smoothed."""
@@ -33,8 +31,11 @@ def data_uri(image: Image.Image) -> str:
 
 def picture(image: Image.Image | Tensor, alt: str, width: str = "100%") -> str:
     """An ``<img>`` of a PIL picture, or of a tensor: uint8 ``[C, H, W]``, or floats in [-1, 1]."""
-    if isinstance(image, Tensor):
-        image = to_image(image if image.dtype == torch.uint8 else to_bytes(image[None])[0])
+    if not isinstance(image, Image.Image):
+        from ornstein.codecs.base import to_bytes
+        from ornstein.recipes.samples import to_image
+
+        image = to_image(to_bytes(image[None])[0] if image.is_floating_point() else image)
     kind = "o-pixels" if max(image.size) < SMALL else ""
     return f"<img class='o-picture {kind}' style='width:{escape(width)}' alt='{escape(alt)}' src='{data_uri(image)}'>"
 

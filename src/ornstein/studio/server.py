@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 import webbrowser
 from types import TracebackType
 
 from ornstein.core.errors import UsageError
+from ornstein.core.importing import without_collection
 from ornstein.studio.core import Studio
-from ornstein.studio.quick import without_stubs
+from ornstein.studio.quick import quickly
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
-with without_stubs():
+with quickly():
     import gradio as gr
 
 import uvicorn
@@ -89,7 +91,18 @@ class Server:
             if not self._thread.is_alive():
                 raise UsageError("the server ended while it started; see what it printed")
             time.sleep(0.01)
+        threading.Thread(target=self._warm, name="ornstein-studio-warm", daemon=True).start()
         return self
+
+    def _warm(self) -> None:
+        """Read PyTorch and the first model while the browser fetches and draws the page, which is to have the right of way."""
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(0.0005)
+        try:
+            with without_collection():
+                self.studio.warm()
+        finally:
+            sys.setswitchinterval(before)
 
     def open(self) -> None:
         """Show the page in the user's browser."""

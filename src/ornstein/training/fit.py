@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import Any
 
 from torch import nn
@@ -44,7 +44,10 @@ def fit(model: nn.Module, stages: Iterable[Stage], engine: Engine) -> Result:
     writer = session.ranks.main
     clear_failure(engine.run if writer else None)
     loss, reason = math.nan, "steps"
-    with Stop().installed() as stop, closing(session), prepared(model, engine):
+    stop = Stop()
+    # Without a folder there is nothing to save, and no reason to go on with a model that is half trained.
+    listening = stop.installed() if engine.run is not None else nullcontext()
+    with listening, closing(session), prepared(model, engine):
         for callback in engine.callbacks if writer else ():
             callback.on_start(session.step, session.seen)
         for index, stage in enumerate(stages):

@@ -13,6 +13,7 @@ EXAMPLES = """examples:
   ornstein convert sd15.safetensors sd15-folder/ --tokenizer clip-tokenizer/
   ornstein convert sd15.safetensors runs/sd15 --to run
   ornstein convert stable-diffusion-v1-5/ small/ --dtype fp16
+  ornstein convert flux1-dev.safetensors flux-folder/ --base FLUX.1-schnell/
   ornstein convert runs/mine ddpm-folder/
   ornstein convert old.ckpt new.safetensors --allow-pickle
 """
@@ -40,6 +41,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prediction", choices=("epsilon", "v_prediction"), help="what a single file's network predicts"
     )
+    parser.add_argument(
+        "--base",
+        type=Path,
+        help="a diffusers folder of the same family, for what a single file of Stable Diffusion 3 or Flux lacks",
+    )
     parser.add_argument("--drop-unused", action="store_true", help="leave out tensors that no part has a place for")
     parser.add_argument(
         "--label", help="the class that a pipeline made of a class-conditional run draws (default: none)"
@@ -61,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         system = load.load(args.source)
         if args.to not in (None, "folder") or args.target.suffix in {".safetensors", *PICKLES}:
             raise UsageError("a system of ours becomes a diffusers folder: give a folder's name, and leave --to out")
-        for name in ("dtype", "variant", "tokenizer", "prediction"):
+        for name in ("dtype", "variant", "tokenizer", "prediction", "base"):
             if getattr(args, name) is not None:
                 raise UsageError(f"--{name} is for pipelines of the diffusers ecosystem; leave it out")
         made = diffusers.save(system, args.target, label=args.label)
@@ -77,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
             pickles=args.allow_pickle,
             tokenizer=args.tokenizer,
             prediction=args.prediction,
+            base=args.base,
             drop_unused=args.drop_unused,
         )
     files = [made] if made.is_file() else sorted(p for p in made.rglob("*") if p.is_file())

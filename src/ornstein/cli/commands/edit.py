@@ -22,14 +22,19 @@ EXAMPLES = """examples:
   ornstein edit stable-diffusion-v1-5/ --task strokes --image sketch.png --strength 0.7 --prompt "a castle at dawn"
   ornstein edit sd-inpainting/ --task inpaint --image room.png --mask hole.png --prompt "a red armchair"
   ornstein edit fashion-mnist --task interpolate --image a.png --to b.png -n 8
+  ornstein edit runs/lines --task colorize --sketch drawing.png --hint 200,40,40 -n 4
+  ornstein edit runs/diss --task strokes --image strokes.png --sketch lines.png --realism 0.7
+  ornstein edit runs/shapes --task find --image street.png -o found
   ornstein edit runs/air --task impute --input gaps.csv -o filled.csv
   ornstein edit runs/air --task forecast --input past.csv -n 200 -o ahead.csv
 """
 
 SERIES_TASKS = ("impute", "forecast")
+SKETCHED = ("strokes", "colorize")
+"""Tasks that a drawing of lines alone may be given to."""
 TASKS = (
     "inpaint", "superres", "colorize", "deblur", "denoise", "uncrop", "compress", "strokes", "interpolate", "translate",
-    *SERIES_TASKS,
+    "purify", "find", *SERIES_TASKS,
 )  # fmt: skip
 
 
@@ -52,6 +57,16 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--method", default="auto", help="a restoration method: " + "auto, ddrm, ddnm, repaint, pigdm, ..."
     )
     parser.add_argument("--strength", type=float, help="where to start: near 0 little changes, 1 is from noise")
+    parser.add_argument(
+        "--sketch", type=Path, help="diss, generative-colorization: a drawing of lines, or a folder of them"
+    )
+    parser.add_argument("--hint", metavar="R,G,B[:SIGNAL]", help="generative-colorization: a colour to start from")
+    parser.add_argument("--realism", type=float, help="diss: 0 keeps to the strokes, 1 to their mean colour alone")
+    parser.add_argument("--proposals", type=int, help="find: boxes to start from (default: the recipe's)")
+    parser.add_argument("--score", type=float, default=0.3, help="find: leave out what is less sure (default 0.3)")
+    parser.add_argument(
+        "--overlap", type=float, default=0.5, help="find: of boxes, beyond which one of them is left out (default 0.5)"
+    )
     parser.add_argument("--label", help="a class name or number (default: none)")
     parser.add_argument("--from-label", help="translate: what the picture shows")
     parser.add_argument("--prompt", help="what the result is to show, for systems that read text")
@@ -97,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         from ornstein.cli.filling import run as fill
 
         return fill(args)
-    if args.image is None:
+    if args.image is None and (args.sketch is None or args.windows or args.task not in SKETCHED):
         raise UsageError(f"--task {args.task} needs --image: a picture, or a folder of them")
     args.n, args.batch = args.n or 1, args.batch or 32
     require_folder(args.out)
@@ -107,6 +122,10 @@ def run(args: argparse.Namespace) -> int:
     from ornstein.interop.load import load
 
     system = load(args.what).to(require_device(args.device))
+    if args.task == "find":
+        from ornstein.cli.finding import run as find
+
+        return find(args, system)
     if args.windows:
         system = at_size(args, system)
     sealing = sealer(args.mark, system.data_shape)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ornstein.cli import adapting
 from ornstein.cli.output import Progress, emit, require_folder
-from ornstein.core.errors import UsageError
+from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.core.importing import without_collection
 
 EXAMPLES = """examples:
@@ -20,6 +20,8 @@ EXAMPLES = """examples:
   ornstein sample fashion-mnist -n 64 --sampler ddim --steps 50 --cache 2 --fast -o quick
   ornstein sample runs/large -n 8 --mark -o marked
   torchrun --nproc-per-node 2 -m ornstein sample runs/mine -n 64 -o out
+  ornstein sample runs/few-shot --examples sevens/ -n 8 -o more
+  ornstein sample runs/layouts --layout map.png -n 4 --guidance 2 -o drawn
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat playing with a ball" --steps 50 -n 4
   ornstein sample stable-diffusion-v1-5/ --prompt "a cat" --lora style.safetensors:0.8
 """
@@ -43,6 +45,20 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="run the inner part of the network at every so many evaluations only: quicker, approximate (default 1)",
     )
     parser.add_argument("--negative", help="what to keep away from, for systems that read text")
+    parser.add_argument(
+        "--base", type=Path, help="a diffusers folder of the same family, for what a single file of SD 3 or Flux lacks"
+    )
+    told = parser.add_argument_group("systems that are told pictures")
+    told.add_argument(
+        "--examples", type=Path, metavar="FOLDER", help="fsdm: a picture or a folder of them; more of the kind is drawn"
+    )
+    told.add_argument(
+        "--layout",
+        type=Path,
+        metavar="FILE",
+        help="semantic-diffusion-model: a picture whose values number the regions",
+    )
+    parser.add_argument("--fetch", action="store_true", help="fetch WHAT, an OWNER/NAME on the hub of diffusers")
     adapting.add(parser)
     parser.add_argument(
         "--clip-skip", type=int, help="how many of the text encoder's last layers are left out (default 0)"
@@ -194,12 +210,21 @@ def run(args: argparse.Namespace) -> int:
         from ornstein.training.distributed import Ranks
 
     small = adapting.memory(args) if adapting.at_load(args) else []
-    system = load(args.what, size=None if args.size is None else size(args.size), memory=small, device=args.device)
+    wanted = None if args.size is None else size(args.size)
+    system = load(args.what, size=wanted, base=args.base, memory=small, device=args.device, fetch=args.fetch)
     if args.guidance_rescale is not None:
         if not 0 <= args.guidance_rescale <= 1:
             raise UsageError(f"--guidance-rescale lies in 0 .. 1, got {args.guidance_rescale:g}")
         system.guidance_rescale = args.guidance_rescale
     system, followed = adapting.adapted(system, args)
+    if hasattr(system, "find"):
+        raise CapabilityError(
+            f"'{system.recipe}' finds things in pictures and draws none: ornstein edit {args.what} --task find --image FILE"
+        )
+    if args.examples is not None or args.layout is not None:
+        from ornstein.cli.pictured import told
+
+        followed |= told(args, system)
     sealing = sealer(args.mark, system.data_shape)
     alone = args.out.suffix.lower() == ".png"
     require_folder(args.out.parent if alone else args.out)

@@ -39,11 +39,14 @@ def run(args: argparse.Namespace) -> int:
 
     if find_spec("gradio") is None:
         raise CapabilityError(EXTRA)
-    from ornstein.cli.device import require_device
     from ornstein.studio.core import Studio
     from ornstein.studio.server import Server
 
-    device = str(require_device(args.device))
+    device = args.device
+    if device != "cpu":  # which is always there, and need not be tried out in PyTorch before the page is
+        from ornstein.cli.device import require_device
+
+        device = str(require_device(device))
     with Studio(args.models, folder=args.out, device=device) as studio:
         for what in args.models:
             studio.system(what)  # what cannot be read is said before the page opens

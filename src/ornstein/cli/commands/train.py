@@ -231,6 +231,8 @@ def run(args: argparse.Namespace) -> int:
     further = f"ornstein sample {shlex.quote(str(out))} -n 64"
     if not of_images and hasattr(system.config, "horizon"):
         further = f"ornstein edit {shlex.quote(str(out))} --task {args.task or 'impute'} --input FILE.csv -o filled.csv"
+    if finds(system):
+        further = f"ornstein edit {shlex.quote(str(out))} --task find --image FILE -o found"
     if system.unfinished:
         say(f"warning: {system.unfinished}")
         further = "the same command with --resume and more --minutes or --steps"
@@ -264,16 +266,25 @@ def resume_command(args: argparse.Namespace, out: Path) -> str:
     return shlex.join(words + [f"--{name}" for name in FLAGS if getattr(args, name)])
 
 
+def finds(system: Any) -> bool:
+    """Whether a system finds things in pictures and draws none."""
+    return hasattr(system, "find")
+
+
 def strip(system: Any, path: Path, write: bool = True) -> None:
     """A row of samples with fixed seeds and few steps: how the model grows. A full disk costs the strip, not the run.
 
     Where the model is divided among processes all draw it, and one has ``write``.
     """
+    if finds(system):
+        return
     n = max(len(system.classes), 8) if len(system.classes) <= 16 else 16
+    # Guidance of a recipe's own may need a stage that is still to come, so that the general method is named.
+    common: dict[str, Any] = {"seed": 0, "guidance_method": system.guidance_method}
     try:
-        row = system.sample(n, seed=0, steps=10, sampler="dpmpp_2m")
-    except CapabilityError:  # finite sets, velocities: the recipe's own
-        row = system.sample(n, seed=0, steps=10)
+        row = system.sample(n, steps=10, sampler="dpmpp_2m", **common)
+    except CapabilityError:  # finite sets, velocities: the recipe's own, whose chain may be shorter
+        row = system.sample(n, steps=min(10, system.steps), **common)
     if not write:
         return
     try:

@@ -13,25 +13,27 @@ from PIL import Image
 from torch import Tensor
 
 from ornstein.core.errors import DataError, UsageError, unknown
-from ornstein.interop.diffusers.prompts import Long
-from ornstein.interop.diffusers.reader import Reader
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.system import Pipeline
+from ornstein.interop.diffusers.prompts.reader import Reader, Wrapped
+from ornstein.recipes.system import System
 
 Picture = Tensor | Image.Image | Sequence[Image.Image]
 
 
-class Beside(Reader):
+class Beside(Wrapped):
     """A reader of prompts and of one more condition, ``name``, which it makes tensors of."""
 
     def __init__(self, inner: Reader, name: str):
-        super().__init__()
-        taken = inspect.signature(Pipeline.sample).parameters
-        if name in taken:
+        super().__init__(inner)
+        if any(name in inspect.signature(f).parameters for f in (Pipeline.sample, System.sample)):
             raise UsageError(f"'{name}' is an argument of sample: give the adapter another name")
-        if name in names_of(inner):
+        if name in inner.names:
             raise UsageError(f"this system has a condition '{name}' already: give the adapter another name")
-        self.inner, self.name = inner, name
-        self.names = (*names_of(inner), name)
+        self.name = name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.inner.names, self.name)
 
     def forward(self, n: int, given: Mapping[str, Any], guided: bool = True) -> dict[str, Tensor]:
         rest = {k: v for k, v in given.items() if k != self.name}
@@ -43,14 +45,6 @@ class Beside(Reader):
     @abstractmethod
     def add(self, n: int, value: Any, cond: dict[str, Tensor]) -> dict[str, Tensor]:
         """The conditions with this one; ``value`` is None where it is not given."""
-
-    def encode(self, prompts: Sequence[str], skip: int, long: Long) -> dict[str, Tensor]:
-        return self.inner.encode(prompts, skip, long)
-
-
-def names_of(reader: Reader) -> tuple[str, ...]:
-    """The conditions that a reader knows."""
-    return reader.names if isinstance(reader, Beside) else tuple(reader.known)
 
 
 def pictures(name: str, value: Picture, n: int, size: tuple[int, int] | None, channels: int = 3) -> Tensor:

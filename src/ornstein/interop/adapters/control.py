@@ -17,10 +17,10 @@ from ornstein.core.cond import Cond
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
 from ornstein.interop.adapters.beside import Beside, pictures, reader_of
 from ornstein.interop.adapters.lora import base_of, shared
-from ornstein.interop.diffusers.fitting import fitted
-from ornstein.interop.diffusers.networks import Network
-from ornstein.interop.diffusers.reader import Reader
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.fitting import fitted
+from ornstein.interop.diffusers.pipelines.networks import Network
+from ornstein.interop.diffusers.pipelines.system import Pipeline
+from ornstein.interop.diffusers.prompts.reader import Reader, Wrapped
 
 Kind = Literal["ControlNetModel", "T2IAdapter"]
 
@@ -81,7 +81,7 @@ def guided(system: Pipeline, guide: nn.Module, reader: Reader) -> Pipeline:
     made: Pipeline = shared(system)
     network = cast(Network, made.denoiser.network)
     network.guides.append(guide.to(system.device))
-    if isinstance(reader, Beside):
+    if isinstance(reader, Wrapped):
         assert made.prompts is not None
         reader.inner = made.prompts
     return replace(made, prompts=reader, extra={**made.extra, "prompts": reader})

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ornstein.core.errors import CheckpointError, UsageError
 from ornstein.interop.adapters.beside import reader_of
 from ornstein.interop.adapters.lora import base_of, shared
-from ornstein.interop.diffusers.prompts import Prompts
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.system import Pipeline
+from ornstein.interop.diffusers.prompts.clip import Prompts
 from ornstein.interop.files.weights import read_file
 from ornstein.training.checkpoint import refuse_pickle
 

@@ -1,8 +1,8 @@
 """IP-Adapter: a picture as a prompt, in a second cross-attention beside that to the text.
 
-attention(x) = softmax(q k^T) v + scale softmax(q k_ip^T) v_ip, with k_ip and v_ip of a few tokens that CLIP's vector of the
-picture becomes.
-Ye et al. 2023, 2308.06721. The picture's encoder is transformers' own class.
+attention(x) = softmax(q k^T) v + scale softmax(q k_ip^T) v_ip, with k_ip and v_ip of a few tokens that CLIP's reading of
+the picture becomes: its vector, or of the kind "plus" its sequence. Ye et al. 2023, 2308.06721. The picture's encoder is
+transformers' own class.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ornstein.core.errors import CapabilityError, CheckpointError
+from ornstein.core.errors import CheckpointError
 from ornstein.guidance.negative import PREFIX
 from ornstein.interop.adapters.beside import Beside, pictures, reader_of
 from ornstein.interop.adapters.lora import base_of, shared
-from ornstein.interop.diffusers.fitting import fitted
-from ornstein.interop.diffusers.networks import Network
-from ornstein.interop.diffusers.reader import Reader
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.adapters.resampler import Projection, Resampler, projection
+from ornstein.interop.diffusers.pipelines.fitting import fitted
+from ornstein.interop.diffusers.pipelines.networks import Network
+from ornstein.interop.diffusers.pipelines.system import Pipeline
+from ornstein.interop.diffusers.prompts.reader import Reader
 from ornstein.interop.files.rename import within
 from ornstein.interop.files.weights import read_file
 
@@ -36,7 +37,8 @@ def with_image_prompt(
     """A system that reads a picture as a prompt: ``sample(..., image_prompt=picture)``.
 
     Args:
-        folder: with the adapter's ``.safetensors`` file and ``image_encoder/`` (or that beside it, as ``h94/IP-Adapter`` has it).
+        folder: with the adapter's ``.safetensors`` file, or that file; ``image_encoder/`` lies in it or beside it, as
+            ``h94/IP-Adapter`` has it.
         weights: which file, where there are several.
         scale: of the attention to the picture.
 
@@ -47,6 +49,7 @@ def with_image_prompt(
     reader = reader_of(system, "an IP-Adapter")
     folder = Path(folder)
     file = chosen(folder, weights)
+    folder = file.parent
     tensors = read_file(file)
     place = next((p for p in (folder / ENCODER, folder.parent / ENCODER) if (p / "config.json").is_file()), None)
     if place is None:
@@ -56,7 +59,16 @@ def with_image_prompt(
     encoder = fitted(CLIPVisionModelWithProjection, place)
     unet: Any = cast(Network, system.denoiser.network).model
     width = int(unet.config.cross_attention_dim)
-    project = Projection(within(tensors, "image_proj."), width, file, system)
+    project = projection(within(tensors, "image_proj."), file)
+    if project.width != width:
+        raise CheckpointError(
+            f"the IP-Adapter {file.name} was made for texts of width {project.width} and does not fit {base_of(system)}"
+        )
+    if project.inside != project.width_of(encoder):
+        raise CheckpointError(
+            f"the IP-Adapter {file.name} reads {project.inside} numbers of a picture, and the encoder in {place} gives "
+            f"{project.width_of(encoder)}: it goes with another encoder"
+        )
     made: Pipeline = shared(system)
     attach(made, within(tensors, "ip_adapter."), project.tokens, scale, file)
     assert made.prompts is not None and reader is system.prompts
@@ -66,6 +78,8 @@ def with_image_prompt(
 
 def chosen(folder: Path, weights: str | None) -> Path:
     """The adapter's file in a folder."""
+    if folder.is_file() and weights is None:
+        return folder
     files = sorted(folder.glob("*.safetensors"))
     if weights is not None:
         files = [f for f in files if f.name == weights]
@@ -73,33 +87,6 @@ def chosen(folder: Path, weights: str | None) -> Path:
         what = ", ".join(f.name for f in sorted(folder.glob("*.safetensors"))) or "no .safetensors file"
         raise CheckpointError(f"{folder} holds {what}; give the IP-Adapter's file by its name (weights=)")
     return files[0]
-
-
-@final
-class Projection(nn.Module):
-    """CLIP's vector ``[B, D]`` as tokens ``[B, n, width]``: a linear map and a norm."""
-
-    def __init__(self, tensors: Mapping[str, Tensor], width: int, file: Path, system: Pipeline):
-        super().__init__()
-        if "proj.weight" not in tensors:
-            raise CapabilityError(
-                f"{file.name} is not of the plain kind of IP-Adapter (its image_proj has {', '.join(sorted(tensors)[:3])}); "
-                "'plus', 'full' and face adapters are not read"
-            )
-        total, inside = tensors["proj.weight"].shape
-        own = int(tensors["norm.weight"].shape[0])
-        if own != width:
-            raise CheckpointError(
-                f"the IP-Adapter {file.name} was made for texts of width {own} and does not fit {base_of(system)}"
-            )
-        self.tokens = total // width
-        self.inside = int(inside)
-        self.proj, self.norm = nn.Linear(inside, total), nn.LayerNorm(width)
-        self.load_state_dict({k: v.float() for k, v in tensors.items()})
-        self.requires_grad_(False)
-
-    def forward(self, vector: Tensor) -> Tensor:
-        return self.norm(self.proj(vector).reshape(len(vector), self.tokens, -1))
 
 
 def attach(system: Pipeline, tensors: Mapping[str, Tensor], tokens: int, scale: float, file: Path) -> None:
@@ -156,24 +143,24 @@ class TwoAttentions(nn.Module):
 
 @final
 class ImagePrompt(Beside):
-    """The picture's tokens after the prompt's, those of a vector of zeros after the negative prompt's, or where none is given."""
+    """The picture's tokens after the prompt's, those of no picture after the negative prompt's, or where none is given."""
 
-    def __init__(self, inner: Reader, name: str, encoder: nn.Module, project: Projection):
+    def __init__(self, inner: Reader, name: str, encoder: nn.Module, project: Projection | Resampler):
         super().__init__(inner, name)
         self.encoder, self.project = encoder, project
 
     @torch.no_grad()
     def add(self, n: int, value: Any, cond: dict[str, Tensor]) -> dict[str, Tensor]:
-        nothing = torch.zeros(n, self.project.inside, device=self.project.proj.weight.device)
-        vector = nothing if value is None else self.vector(pictures(self.name, value, n, None))
+        nothing = self.project.nothing(self.encoder, n)
+        seen = nothing if value is None else self.look(pictures(self.name, value, n, None))
         out = dict(cond)
-        for key, what in (("text", vector), (PREFIX + "text", nothing)):
+        for key, what in (("text", seen), (PREFIX + "text", nothing)):
             if key in cond:
                 out[key] = torch.cat([cond[key], self.project(what).to(cond[key])], 1)
         return out
 
-    def vector(self, x: Tensor) -> Tensor:
-        """CLIP's vector of pictures in [0, 1], resized and cropped as CLIP's own preparation does."""
+    def look(self, x: Tensor) -> Tensor:
+        """What CLIP says of pictures in [0, 1], resized and cropped as CLIP's own preparation does."""
         from transformers import CLIPImageProcessor
 
         encoder: Any = self.encoder
@@ -181,4 +168,4 @@ class ImagePrompt(Beside):
         prepare = CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
         bytes_ = list((x * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
         pixels = prepare(images=bytes_, return_tensors="pt").pixel_values
-        return encoder(pixels.to(self.project.proj.weight)).image_embeds
+        return self.project.look(encoder, pixels.to(next(encoder.parameters())))

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ornstein.interop.adapters.dialects import Place
-from ornstein.interop.diffusers.prompts import Prompts
+from ornstein.interop.diffusers.prompts.clip import Prompts
 from ornstein.interop.files.clip_names import PREFIX
 from ornstein.interop.files.unet_names import Layout, unet_names
 from ornstein.recipes.system import System

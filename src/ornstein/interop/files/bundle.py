@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -54,10 +55,11 @@ class Bundle:
         return str(self.json(INDEX).get("_class_name"))
 
 
-def read_folder(path: Path, variant: str | None = None, pickles: bool = False) -> Bundle:
+def read_folder(path: Path, variant: str | None = None, pickles: bool = False, without: Collection[str] = ()) -> Bundle:
     """A pipeline's folder.
 
-    ``variant`` takes those tensors where there is a choice; ``pickles`` reads ``.bin`` by the allow-list.
+    ``variant`` takes those tensors where there is a choice; ``pickles`` reads ``.bin`` by the allow-list; weights of the parts
+    in ``without`` are not read.
     """
     if not (path / INDEX).is_file():
         raise CheckpointError(f"{path} is no pipeline's folder: it has no {INDEX}")
@@ -73,7 +75,7 @@ def read_folder(path: Path, variant: str | None = None, pickles: bool = False) -
             continue
         if not file.name.endswith(WEIGHTS) and ".safetensors.index" not in file.name:
             files[name] = _text(file)
-    for part in sorted(listed):
+    for part in sorted(listed - set(without)):
         folder = path / part
         if not folder.is_dir() or not any(f.name.endswith(WEIGHTS) for f in folder.iterdir()):
             continue

@@ -42,6 +42,7 @@ def read(
     pickles: bool = False,
     tokenizer: str | Path | None = None,
     prediction: str | None = None,
+    base: str | Path | None = None,
 ) -> Bundle:
     """A pipeline in any of the three forms.
 
@@ -50,11 +51,14 @@ def read(
         pickles: read ``.ckpt`` and ``.bin`` by the allow-list; they are refused otherwise.
         tokenizer: a folder with CLIP's word pieces, for a single file that carries none.
         prediction: what a single file's network predicts where its family's custom is not meant.
+        base: a diffusers folder of the same family, for what a single file of Stable Diffusion 3 or Flux lacks.
     """
     path = Path(path)
     form = form_of(path)
     if prediction not in (None, "epsilon", "v_prediction"):
         raise UsageError(f"prediction is epsilon or v_prediction, got '{prediction}'")
+    if base is not None and form != "single":
+        raise UsageError(f"{path} is no single file; leave base out")
     if form == "folder":
         return read_folder(path, variant, pickles)
     if form == "run":
@@ -69,6 +73,7 @@ def read(
         tokenizer=None if tokenizer is None else Path(tokenizer),
         prediction=prediction,
         beside=path.parent,
+        base=None if base is None else Path(base),
     )
 
 
@@ -82,6 +87,7 @@ def convert(
     pickles: bool = False,
     tokenizer: str | Path | None = None,
     prediction: str | None = None,
+    base: str | Path | None = None,
     drop_unused: bool = False,
 ) -> Path:
     """Read a pipeline in one form and write it in another; tensors are not changed unless ``dtype`` is given.
@@ -90,6 +96,7 @@ def convert(
         to: the form of the target; by default a single file for a name that ends with ``.safetensors``, else a folder.
         dtype: "fp16", "bf16" or "fp32".
         variant: which weights of a folder are read, where there are several.
+        base: as for :func:`read`.
         drop_unused: leave out what no part has a place for (averages, an encoder's last layer); it is kept otherwise.
 
     Raises:
@@ -105,7 +112,7 @@ def convert(
         raise UsageError(f"a pipeline is written as {', '.join(get_args(Form))}, not as '{form}'")
     if target.exists() and (target.is_file() or any(target.iterdir())):
         raise UsageError(f"{target} exists already; choose another place")
-    bundle = read(source, variant=variant, pickles=pickles, tokenizer=tokenizer, prediction=prediction)
+    bundle = read(source, variant=variant, pickles=pickles, tokenizer=tokenizer, prediction=prediction, base=base)
     if drop_unused:
         bundle.left_over = {}
     if dtype is not None:

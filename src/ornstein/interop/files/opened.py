@@ -19,6 +19,7 @@ def opened(
     tokenizer: str | Path | None = None,
     prediction: str | None = None,
     variant: str | None = None,
+    base: str | Path | None = None,
     memory: Sequence[str] = (),
     device: str = "cpu",
 ) -> diffusers.Pipeline:
@@ -27,7 +28,7 @@ def opened(
     Raises:
         CheckpointError, UsageError, CapabilityError: as :func:`ornstein.interop.files.read` and :func:`diffusers.load`.
     """
-    bundle = read(path, variant=variant, tokenizer=tokenizer, prediction=prediction)
+    bundle = read(path, variant=variant, tokenizer=tokenizer, prediction=prediction, base=base)
     with TemporaryDirectory(prefix="ornstein-") as folder:
         write_small(bundle, Path(folder))
         for part in bundle.tensors:

@@ -1,4 +1,4 @@
-"""One ``.safetensors`` file in the original layout of Stable Diffusion 1, 2 and SDXL, both ways.
+"""One ``.safetensors`` file in the original layout, both ways: Stable Diffusion 1, 2 and SDXL; the door to the others.
 
 A file that was written here keeps the small files of its folder (configs, tokenizers) in its header, so that the way back gives
 them unchanged. For another's file the configs are inferred, and the tokenizer must be found on this disk.
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
-from ornstein.interop.files import infer
+from ornstein.interop.files import infer, transformer_single
 from ornstein.interop.files.bundle import INDEX, Bundle, whole
 from ornstein.interop.files.clip_names import bare, clip_back, clip_there, depth, prefixed
 from ornstein.interop.files.rename import renamed, within
@@ -86,8 +86,6 @@ def looks_like(names: list[str]) -> str:
         ("lokr_", "it looks like a LoKr; give it with --lora"),
         ("emb_params", "it looks like a textual-inversion embedding; give it with --embedding"),
         ("ip_adapter", "it looks like an IP-Adapter; give its folder with --ip-adapter"),
-        ("double_blocks.", "it looks like Flux in its original layout; convert it to a folder first"),
-        ("joint_blocks.", "it looks like Stable Diffusion 3 in its original layout; convert it to a folder first"),
         ("down_blocks.", "it looks like one part of a diffusers folder; give the folder with model_index.json"),
     ):
         if mark in text:
@@ -102,6 +100,7 @@ def from_original(
     tokenizer: Path | None = None,
     prediction: str | None = None,
     beside: Path | None = None,
+    base: Path | None = None,
 ) -> Bundle:
     """A single file's tensors as a pipeline's parts.
 
@@ -110,10 +109,19 @@ def from_original(
         tokenizer: a folder with CLIP's word pieces, for a file that does not carry them.
         prediction: what the network predicts, "epsilon" or "v_prediction", where the family's custom is not meant.
         beside: the folder of the file, in which a tokenizer may lie.
+        base: a diffusers folder of the same family, for what files of Stable Diffusion 3 and Flux lack.
 
     Raises:
         CapabilityError: no family that is read. CheckpointError: tensors are missing. UsageError: no tokenizer.
     """
+    if transformer_single.family_of(tensors) is not None:
+        if tokenizer is not None or prediction is not None:
+            raise UsageError(
+                "a file of Stable Diffusion 3 or Flux takes its tokenizers from base; leave tokenizer and prediction out"
+            )
+        return transformer_single.from_original(tensors, metadata, base)
+    if base is not None:
+        raise UsageError("base is for files of Stable Diffusion 3 and Flux; leave it out")
     family = FAMILIES[name := family_of(tensors)]
     kept = json.loads(metadata[HEADER]) if HEADER in metadata else None
     files: dict[str, str] = dict(kept["files"]) if kept else {}
@@ -205,6 +213,8 @@ def to_original(bundle: Bundle) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         CapabilityError: a pipeline that has no such layout.
     """
+    if transformer_single.family_of_pipeline(bundle.pipeline) is not None:
+        return transformer_single.to_original(bundle)
     name = family_of_bundle(bundle)
     family = FAMILIES[name]
     out: dict[str, Tensor] = {}
@@ -243,7 +253,7 @@ def family_of_bundle(bundle: Bundle) -> str:
         config = bundle.json("text_encoder/config.json")
         return "sd2" if config.get("hidden_act", "quick_gelu") == "gelu" else "sd1"
     raise CapabilityError(
-        f"{bundle.pipeline} has no single-file layout that is written here; written are Stable Diffusion 1, 2 and SDXL"
+        f"{bundle.pipeline} has no single-file layout that is written here; written are Stable Diffusion 1, 2, 3, SDXL and Flux"
     )
 
 

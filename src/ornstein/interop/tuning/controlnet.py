@@ -14,8 +14,8 @@ from ornstein.data import Images
 from ornstein.interop.adapters.beside import reader_of
 from ornstein.interop.adapters.control import Control, Follow, guided
 from ornstein.interop.adapters.lora import base_of
-from ornstein.interop.diffusers.networks import Autoencoder, Network
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.networks import Autoencoder, Network
+from ornstein.interop.diffusers.pipelines.system import Pipeline
 from ornstein.interop.tuning.lora import Tuned
 from ornstein.interop.tuning.pictures import Drawn, Stream, encoded, pictures_of, told
 from ornstein.interop.tuning.settings import Settings, denoiser_of, times_of, trained

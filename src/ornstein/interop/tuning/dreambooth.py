@@ -20,7 +20,7 @@ from ornstein.core.rng import Random
 from ornstein.data import Images
 from ornstein.interop.adapters.lora import base_of
 from ornstein.interop.adapters.places import parts_of
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.system import Pipeline
 from ornstein.interop.files.bundle import Bundle, write_folder
 from ornstein.interop.tuning.lora import FILE, Low, Tuned
 from ornstein.interop.tuning.pictures import Drawn, Stream, encoded, pictures_of, told

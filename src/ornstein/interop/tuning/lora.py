@@ -12,7 +12,7 @@ from ornstein.core.errors import UsageError
 from ornstein.data import Images
 from ornstein.interop.adapters.lora import base_of, shared
 from ornstein.interop.adapters.places import parts_of
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.system import Pipeline
 from ornstein.interop.tuning.pictures import Drawn, Stream, encoded, pictures_of, told
 from ornstein.interop.tuning.settings import Settings, denoiser_of, times_of, trained
 from ornstein.interop.tuning.writing import Dialect, write_lora

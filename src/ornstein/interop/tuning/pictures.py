@@ -16,8 +16,8 @@ from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import DataError
 from ornstein.core.rng import Random
 from ornstein.data import Images, open_data
-from ornstein.interop.diffusers.networks import Autoencoder
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.networks import Autoencoder
+from ornstein.interop.diffusers.pipelines.system import Pipeline
 
 
 def pictures_of(data: str | Path | Images, system: Pipeline) -> Tensor:

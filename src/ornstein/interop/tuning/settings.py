@@ -12,7 +12,7 @@ from torch import nn
 from ornstein.core.errors import CapabilityError, CheckpointError, UsageError
 from ornstein.core.loss import Objective
 from ornstein.denoisers.denoiser import Preconditioned
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.system import Pipeline
 from ornstein.objectives.times import DiscreteTimes, Times, UniformTimes
 from ornstein.processes.gaussian import VP
 from ornstein.processes.schedules import Table

@@ -19,9 +19,9 @@ from ornstein.core.rng import Random
 from ornstein.data import Images
 from ornstein.interop.adapters.embedding import learn
 from ornstein.interop.adapters.lora import base_of, shared
-from ornstein.interop.diffusers.prompts import Prompts
-from ornstein.interop.diffusers.reader import OneEncoder
-from ornstein.interop.diffusers.system import Pipeline
+from ornstein.interop.diffusers.pipelines.system import Pipeline
+from ornstein.interop.diffusers.prompts.clip import Prompts
+from ornstein.interop.diffusers.prompts.reader import OneEncoder
 from ornstein.interop.tuning.lora import Tuned
 from ornstein.interop.tuning.pictures import Drawn, Stream, encoded, pictures_of
 from ornstein.interop.tuning.settings import Settings, denoiser_of, times_of, trained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ornstein.recipes.house import recipes
 from ornstein.recipes.ledger import SHIPPED, Row, rows
@@ -24,10 +25,11 @@ class Entry:
         return "not measured" if self.row is None else "holds" if self.row.holds else "does not hold"
 
 
-def entries() -> list[Entry]:
-    """All of them, by area and name."""
+@cache
+def entries() -> tuple[Entry, ...]:
+    """All of them, by area and name; what ships does not change while the studio runs."""
     measured = {row.recipe: row for row in rows(SHIPPED)}
-    return [Entry(card, measured.get(card.name)) for card in recipes()]
+    return tuple(Entry(card, measured.get(card.name)) for card in recipes())
 
 
 def find(all_: Sequence[Entry], words: str, area: str = "all") -> list[Entry]:

@@ -17,11 +17,8 @@ from ornstein.serving import Job
 from ornstein.studio.core import Studio
 from ornstein.studio.html import escape, picture
 from ornstein.studio.parts.generating import Asked
-from ornstein.studio.parts.models import OWN
+from ornstein.studio.words import AXES, OWN
 
-AXES = ("sampler", "steps", "guidance", "seed")
-NOTHING = "nothing"
-"""Stands for an axis that is not used."""
 MOST = 96
 """Cells of one comparison."""
 REFERENCE = "heun"

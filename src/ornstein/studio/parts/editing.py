@@ -10,31 +10,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ornstein.codecs.base import to_bytes
 from ornstein.core.errors import UsageError, unknown
 from ornstein.measurements import JPEG, Direct, Grey, Mask, Measurement, bicubic, gaussian_blur
 from ornstein.recipes.edit import interpolate, sdedit, translate
 from ornstein.recipes.restore import restore
 from ornstein.recipes.samples import Samples
 from ornstein.recipes.system import System
+from ornstein.restoration.table import METHODS
 from ornstein.samplers.base import Step
 from ornstein.serving import Job, Request
 from ornstein.studio.core import Studio
-from ornstein.studio.parts.generating import label_of
+from ornstein.studio.html import sheet
+from ornstein.studio.parts.generating import dice, label_of
 from ornstein.studio.parts.pictures import image_shape, mask_of, tensor_of
-
-TASKS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "inpaint": ("Brush over what is to be drawn anew.", ("noise", "method")),
-    "superres": ("The picture is taken as one that was made smaller so many times.", ("scale", "noise", "method")),
-    "colorize": ("The picture's greys are kept; colours are drawn.", ("noise", "method")),
-    "deblur": ("The picture is taken as blurred by a Gaussian of this width.", ("blur", "noise", "method")),
-    "denoise": ("The picture is taken as having noise of this deviation.", ("noise", "method")),
-    "uncrop": ("The picture is put in the middle; what lies around is drawn.", ("margin", "noise", "method")),
-    "compress": ("The picture is taken as one that JPEG has harmed.", ("quality", "noise", "method")),
-    "strokes": ("Paint roughly; the composition is kept, the rest made real.", ("strength",)),
-    "interpolate": ("Pictures on the way from this one to a second one.", ("other",)),
-    "translate": ("The same picture under another label.", ("from_label",)),
-}
-"""Each task: what it does, and the fields that it reads beside picture, label, seed, steps and guidance."""
+from ornstein.studio.words import EDITS
 
 
 @dataclass(frozen=True)
@@ -67,8 +57,8 @@ def edit(studio: Studio, asked: Edit) -> tuple[Job, Tensor]:
     Raises:
         UsageError, DataError, CapabilityError: what is missing, or does not fit the model or the task.
     """
-    if asked.task not in TASKS:
-        raise unknown("task", asked.task, TASKS)
+    if asked.task not in EDITS:
+        raise unknown("task", asked.task, EDITS)
     if asked.picture is None:
         raise UsageError("give a picture first: drop one on the page, or paste it")
     system = studio.system(asked.model)
@@ -82,6 +72,21 @@ def edit(studio: Studio, asked: Edit) -> tuple[Job, Tensor]:
     n = max(int(asked.n), 2) if asked.task == "interpolate" else 1 if asked.task == "translate" else int(asked.n)
     job = studio.submit(Request(asked.model, n=n, seed=int(asked.seed), client="studio", task=task))
     return job, told
+
+
+def methods() -> list[str]:
+    """What a restoration may be done by."""
+    return ["auto", *METHODS]
+
+
+def drawn(studio: Studio, model: str, label: str | None) -> Image.Image:
+    """A picture of the model's own, to be edited."""
+    return studio.submit(Request(model, seed=dice(), label=label_of(label), client="studio")).result().images[0]
+
+
+def given(told: Tensor) -> str:
+    """What the model was told of a picture, ``[C, H, W]`` in [-1, 1]."""
+    return sheet([to_bytes(told[None].clamp(-1, 1))[0]], ["what the model was told"], size=120)
 
 
 Make = Callable[[System, dict[str, Any]], Samples]

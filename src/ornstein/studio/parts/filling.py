@@ -9,9 +9,8 @@ import torch
 from ornstein.core.errors import CapabilityError, DataError
 from ornstein.recipes.series.system import SeriesSystem
 from ornstein.studio.core import Studio
-from ornstein.studio.views.series import Draws, read_draws
-
-TASKS = ("fill the gaps", "forecast")
+from ornstein.studio.views.series import Draws, plots, read_draws
+from ornstein.studio.words import FILLS
 
 
 def drawn(studio: Studio, model: str, path: Path, task: str, n: int, steps: int | None, seed: int) -> list[Draws]:
@@ -30,10 +29,15 @@ def drawn(studio: Studio, model: str, path: Path, task: str, n: int, steps: int 
         raise CapabilityError(
             f"'{system.recipe}' draws no series; choose a model of series at the top (recipe csdi, sssd, ...)"
         )
-    ask = system.forecast if task == TASKS[1] else system.impute
+    ask = system.forecast if task == FILLS[1] else system.impute
     filled = ask(path, n=n, steps=steps or None, seed=seed)
     out = []
     for record, draws in zip(filled.table.records, filled.draws, strict=True):
         known = torch.from_numpy(record.values).double()
         out.append(Draws(torch.from_numpy(draws).double(), known, filled.table.columns))
     return out
+
+
+def shown(draws: Draws) -> str:
+    """One record's charts."""
+    return plots(draws)

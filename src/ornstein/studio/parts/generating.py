@@ -15,11 +15,9 @@ from ornstein.core.errors import UsageError
 from ornstein.recipes.samples import Samples
 from ornstein.serving import Job, Request
 from ornstein.studio.core import Studio
-from ornstein.studio.parts.models import IN_TURN, NO_LABEL, OWN
+from ornstein.studio.words import IN_TURN, MOST, NO_LABEL, OWN
 
 SEEDS = 2**31
-MOST = 64
-"""Samples of one call from the page."""
 
 
 @dataclass(frozen=True)

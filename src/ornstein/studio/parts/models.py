@@ -9,13 +9,7 @@ from ornstein.recipes.system import System
 from ornstein.samplers.grids import GRIDS
 from ornstein.samplers.table import SAMPLERS
 from ornstein.studio.views.table import view_of
-
-OWN = "default"
-"""Stands for a sampler or grid that is left to the model."""
-IN_TURN = "all, in turn"
-"""Stands for labels that cycle through the classes."""
-NO_LABEL = "none"
-"""Stands for a label that is missing: the unconditional model."""
+from ornstein.studio.words import IN_TURN, NO_LABEL, OWN
 
 
 @dataclass(frozen=True)

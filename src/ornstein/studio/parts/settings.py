@@ -12,7 +12,7 @@ from ornstein.samplers.grids import GRIDS
 from ornstein.samplers.table import get
 from ornstein.studio.core import Studio
 from ornstein.studio.parts.generating import Asked
-from ornstein.studio.parts.models import NO_LABEL, OWN
+from ornstein.studio.words import NO_LABEL, OWN
 
 
 def read(path: str | Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ornstein.core.errors import UsageError
 from ornstein.core.finding import Finding
+from ornstein.data.sources import SOURCES
 from ornstein.recipes import registry
 from ornstein.studio.charts import NARROW, Curve, chart
 from ornstein.studio.html import empty, escape, notice, table
@@ -19,6 +20,16 @@ from ornstein.training.meters import BINS
 
 DRAWN = 400
 """Points of a curve; more are thinned out."""
+
+
+def recipes() -> list[str]:
+    """What can be trained."""
+    return sorted(registry.cards())
+
+
+def sets() -> list[str]:
+    """The data that are known by name."""
+    return sorted(SOURCES)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from ornstein.codecs.base import to_bytes
 from ornstein.core.errors import CapabilityError
 from ornstein.core.shapes import expand
-from ornstein.explain import Curvature, Walk, attended_from, attention, curvature, heat, overlay, walk
+from ornstein.explain import Curvature, Walk, attended_from, attention, curvature, heat, overlay, text_length, walk
 from ornstein.explain.influence import branches
 from ornstein.recipes.system import System
 from ornstein.studio.charts import NARROW, Curve, chart
@@ -120,7 +120,8 @@ def looks(way: Way, i: int, row: float, column: float) -> str:
     told = branches(way.path.cond)[0] if way.path.cond else {}
     heard = attention(way.system.denoiser, x, expand(way.path.times[i], x), told)
     layers = len({one.layer for one in heard})
-    seen = attended_from(heard, size, *place)[0]
+    tokens = text_length(heard, told, size)
+    seen = attended_from(heard, size, *place, tokens=tokens)[0]
     peak = float(seen.max()) * size[0] * size[1]
     shown = overlay(way.means[i], seen)
     spot = place[0] * shown.shape[1] // size[0], place[1] * shown.shape[2] // size[1]
@@ -129,18 +130,16 @@ def looks(way: Way, i: int, row: float, column: float) -> str:
         sheet([shown], [f"from row {place[0]}, column {place[1]} (blue), mean of {layers} layers"], size=260),
         facts({"strongest place": f"{peak:.1f} times the mean"}),
     ]
-    if any(one.kind == "text" for one in heard):
+    if tokens:
         found = heat(way.system, way.path, way.asked.prompt or None, [i])
-        words = [w for w in dict.fromkeys(found.words[0]) if "<|" not in w] or list(dict.fromkeys(found.words[0]))
-        maps = [overlay(way.means[i], found.of(0, w)) for w in words[:12]]
-        out.append(sheet(maps, [w.replace("</w>", "") for w in words[:12]], size=120))
+        words = found.names(0)[:12]
+        out.append(sheet([overlay(way.means[i], found.of(0, w)) for w in words], words, size=120))
     return "".join(out)
 
 
 def strip(way: Way, most: int = 10) -> str:
-    """A few frames in a row."""
-    from ornstein.recipes.samples import image_grid
-
-    at = torch.linspace(0, len(way) - 1, min(most, len(way))).round().long()
-    both = torch.cat([way.states[at], way.means[at]])
-    return picture(image_grid(both, columns=len(at)), "above x_t, below what the model takes it for")
+    """A few frames in a row, above the states and below what the model takes them for."""
+    at = torch.linspace(0, len(way) - 1, min(most, len(way))).round().long().tolist()
+    shown = [picture(way.states[i], f"x_t at step {i}") for i in at]
+    shown += [picture(way.means[i], f"E[x_0 | x_t] at step {i}") for i in at]
+    return f"<div class='o-strip' style='grid-template-columns: repeat({len(at)}, 1fr)'>{''.join(shown)}</div>"

@@ -6,14 +6,18 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ornstein.core.errors import OrnsteinError
+from ornstein.studio import parts
 from ornstein.studio.core import Studio
-from ornstein.studio.parts.generating import MOST, Asked, dice
-from ornstein.studio.parts.models import IN_TURN, OWN, Facts
+from ornstein.studio.words import IN_TURN, MOST, OWN
+
+if TYPE_CHECKING:
+    from ornstein.studio.parts.generating import Asked
+    from ornstein.studio.parts.models import Facts
 
 
 @dataclass
@@ -26,10 +30,15 @@ class Page:
     followers: list[tuple[list[Any], Callable[[Facts], list[Any]]]] = field(default_factory=list)
     changes: list[tuple[Any, list[Any]]] = field(default_factory=list)
     """events that have put another model on the page, with the components that they have updated themselves"""
+    later: list[tuple[list[Any], Callable[[], list[Any]]]] = field(default_factory=list)
 
     def follow(self, components: list[Any], updates: Callable[[Facts], list[Any]]) -> None:
         """Have components updated when the model changes."""
         self.followers.append((components, updates))
+
+    def fill(self, components: list[Any], updates: Callable[[], list[Any]]) -> None:
+        """Have components filled once the page is there: with what cannot be known without reading PyTorch."""
+        self.later.append((components, updates))
 
 
 def told(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,7 +109,13 @@ class Fields:
                     )
                     self.dice = gr.Button("Dice", size="sm", elem_classes="o-dice o-small", scale=1, min_width=64)
         if "seed" in self.names:
-            self.dice.click(dice, None, self.parts["seed"], show_progress="hidden", api_visibility="private")
+            self.dice.click(
+                lambda: parts.generating.dice(),
+                None,
+                self.parts["seed"],
+                show_progress="hidden",
+                api_visibility="private",
+            )
         page.follow(self.components, self._updates)
 
     @property
@@ -110,7 +125,7 @@ class Fields:
 
     def asked(self, model: str, values: Sequence[Any]) -> Asked:
         """The request that the page's values make."""
-        return Asked(model or "", **dict(zip(self.names, values, strict=True)))
+        return parts.generating.Asked(model or "", **dict(zip(self.names, values, strict=True)))
 
     def shown(self, asked: Asked, facts: Facts) -> list[Any]:
         """Updates that put a request on the page, under its model."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ornstein.core.errors import UsageError
+from ornstein.studio import parts
 from ornstein.studio.html import bar, empty, notice
-from ornstein.studio.parts.comparing import AXES, NOTHING, Axis, Cell, as_csv, axis, compare
-from ornstein.studio.parts.comparing import page as grid_page
 from ornstein.studio.tabs.base import Fields, Page, go, told
+from ornstein.studio.words import AXES, NOTHING
+
+if TYPE_CHECKING:
+    from ornstein.studio.parts.comparing import Axis, Cell
 
 NAME = "Compare"
 DEFAULTS = (("sampler", "ddim, heun, dpmpp_2m, unipc"), ("steps", "4, 8, 16"), (NOTHING, ""))
@@ -45,19 +48,19 @@ def build(page: Page) -> None:
         axes: list[Axis] = []
         for kind, text in zip(given[::2], given[1::2], strict=True):
             if kind != NOTHING:
-                axes.append(axis(kind, text or ""))
+                axes.append(parts.comparing.axis(kind, text or ""))
         if not axes:
             raise UsageError("choose at least one axis")
         total = 1
         for one in axes:
             total *= len(one.values)
         done: dict[tuple[int, int, int], Cell] = {}
-        yield [bar(0, total, "drawing the reference"), grid_page(done, axes), gr.update(visible=False)]
-        for cell in compare(studio, asked, axes, int(far)):
+        yield [bar(0, total, "drawing the reference"), parts.comparing.page(done, axes), gr.update(visible=False)]
+        for cell in parts.comparing.compare(studio, asked, axes, int(far)):
             done[cell.at] = cell
-            yield [bar(len(done), total, f"{len(done)} of {total}"), grid_page(done, axes), gr.update()]
+            yield [bar(len(done), total, f"{len(done)} of {total}"), parts.comparing.page(done, axes), gr.update()]
         path = Path(studio.folder) / "comparison.csv"
-        path.write_text(as_csv([done[at] for at in sorted(done)]), encoding="utf-8")
+        path.write_text(parts.comparing.as_csv([done[at] for at in sorted(done)]), encoding="utf-8")
         said = f"{total} pictures; root mean square distance from {int(far)} steps of Heun's method, pixels in [-1, 1]"
         yield [notice(said, "good"), gr.update(), gr.update(value=str(path), visible=True)]
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from PIL import Image, ImageChops
 
-from ornstein.codecs.base import to_bytes
-from ornstein.restoration.table import METHODS
-from ornstein.serving import Job, JobCancelled, Request
-from ornstein.studio.html import bar, empty, notice, sheet
-from ornstein.studio.parts.editing import TASKS, Edit, edit
-from ornstein.studio.parts.generating import dice, follow, label_of
+from ornstein.studio import parts
+from ornstein.studio.html import bar, empty, notice
 from ornstein.studio.tabs.base import Fields, Page, go, stop, told
+from ornstein.studio.words import EDITS
+
+if TYPE_CHECKING:
+    from ornstein.serving import Job
 
 NAME = "Edit"
 CANVAS = 384
@@ -28,8 +28,8 @@ def build(page: Page) -> None:
     jobs: dict[str, Job] = {}
     with gr.Row():
         with gr.Column(scale=3, min_width=330):
-            task = gr.Dropdown(list(TASKS), value="inpaint", label="Task", elem_id="o-task")
-            hint = gr.HTML(notice(TASKS["inpaint"][0]))
+            task = gr.Dropdown(list(EDITS), value="inpaint", label="Task", elem_id="o-task")
+            hint = gr.HTML(notice(EDITS["inpaint"][0]))
             given = gr.Image(
                 label="Picture", type="pil", image_mode=None, sources=["upload", "clipboard"], height=170, format="png",
                 elem_id="o-given", elem_classes="o-pixels",
@@ -54,10 +54,11 @@ def build(page: Page) -> None:
                 label="Results", show_label=False, columns=6, object_fit="contain", height="auto", format="png",
                 interactive=False, elem_classes="o-gallery", elem_id="o-edits",
             )  # fmt: skip
+    page.fill([options["method"]], lambda: [gr.update(choices=parts.editing.methods())])
     page.follow([options["from_label"]], lambda facts: [gr.update(choices=list(facts.labels), value=None)])
 
     def change_task(name: str) -> list[Any]:
-        about, reads = TASKS[name]
+        about, reads = EDITS[name]
         shown = [gr.update(visible=option in reads) for option in OPTIONS]
         return [notice(about), gr.update(visible=name in BRUSHED), gr.update(visible="other" in reads), *shown]
 
@@ -67,8 +68,7 @@ def build(page: Page) -> None:
 
     @told
     def sample(model: str, label: str | None) -> Image.Image:
-        request = Request(model, seed=dice(), label=label_of(label), client="studio")
-        return studio.submit(request).result().images[0]
+        return parts.editing.drawn(studio, model, label)
 
     draw.click(sample, [page.model, fields.parts["label"]], given, show_progress="hidden", api_visibility="private")
 
@@ -80,7 +80,7 @@ def build(page: Page) -> None:
         chosen = dict(zip(OPTIONS, values, strict=False))
         asked = fields.asked(model, values[len(OPTIONS) :])
         picture = brush["composite"] if name == "strokes" and brush and brush.get("composite") else image
-        job, told_of = edit(studio, Edit(
+        job, told_of = parts.editing.edit(studio, parts.editing.Edit(
             model, name, picture, brushed(brush) if name == "inpaint" else None, second, label=asked.label,
             n=asked.n, steps=asked.steps or None, guidance=asked.guidance if asked.guidance != 1 else None, seed=asked.seed,
             **chosen,
@@ -88,13 +88,15 @@ def build(page: Page) -> None:
         session = str(request.session_hash)
         jobs[session] = job
         yield [bar(0, 1, "waiting"), gr.update()]
+        from ornstein.serving.errors import JobCancelled
+
         try:
-            for moment in follow(job):
+            for moment in parts.generating.follow(job):
                 if moment.samples is None:
                     yield [bar(moment.step, moment.steps, moment.line), gr.update()]
                     continue
                 paths = moment.samples.save(studio.folder / job.id[:12])
-                given_too = sheet([to_bytes(told_of[None].clamp(-1, 1))[0]], ["what the model was told"], size=120)
+                given_too = parts.editing.given(told_of)
                 yield [notice(moment.line, "good") + given_too, [(str(p), p.stem) for p in paths]]
         except JobCancelled:
             yield [notice("stopped"), gr.update()]
@@ -114,7 +116,7 @@ def build(page: Page) -> None:
 
 
 def _options() -> dict[str, Any]:
-    reads = TASKS["inpaint"][1]
+    reads = EDITS["inpaint"][1]
     return {
         "scale": gr.Slider(2, 8, value=4, step=1, label="Times smaller", visible="scale" in reads),
         "blur": gr.Slider(0.2, 4, value=1, step=0.1, label="Width of the blur, pixels", visible="blur" in reads),
@@ -124,7 +126,7 @@ def _options() -> dict[str, Any]:
         ),
         "noise": gr.Slider(0, 0.95, value=0, step=0.01, label="Noise of the picture", visible="noise" in reads),
         "strength": gr.Slider(0.05, 1, value=0.5, step=0.05, label="Strength", visible="strength" in reads),
-        "method": gr.Dropdown(["auto", *METHODS], value="auto", label="Method", visible="method" in reads),
+        "method": gr.Dropdown(["auto"], value="auto", label="Method", visible="method" in reads),
         "from_label": gr.Dropdown([], label="What it shows now", visible="from_label" in reads),
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from ornstein.data.sources import SOURCES
+from ornstein.studio import parts
 from ornstein.studio.html import empty, notice
 from ornstein.studio.parts.evaluating import Evaluation, shown
 from ornstein.studio.parts.running import Command
@@ -25,7 +25,7 @@ def build(page: Page, command: Command) -> None:
             first = page.studio.models[:1]
             what = gr.Textbox(*first, label="What is measured: a model, a run, a folder of pictures", elem_id="o-what")
             against = gr.Dropdown(
-                sorted(SOURCES), value="digits", label="Against: a set, or a folder of images", allow_custom_value=True
+                ["digits"], value="digits", label="Against: a set, or a folder of images", allow_custom_value=True
             )
             with gr.Row():
                 n = gr.Number(500, label="Samples", precision=0, minimum=2, min_width=90, elem_id="o-evaluated")
@@ -69,4 +69,5 @@ def build(page: Page, command: Command) -> None:
                 api_visibility="private")  # fmt: skip
     end.click(command.stop, None, None, show_progress="hidden", queue=False, api_visibility="private")
 
+    page.fill([against], lambda: [gr.update(choices=parts.training.sets())])
     page.model.change(lambda name: name, page.model, what, show_progress="hidden", api_visibility="private")

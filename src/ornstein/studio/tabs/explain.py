@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
+from ornstein.studio import parts
 from ornstein.studio.html import empty
-from ornstein.studio.parts import explaining
 from ornstein.studio.tabs.base import Fields, Page, go, told
 
 NAME = "Explain"
@@ -45,12 +45,12 @@ def build(page: Page) -> None:
         asked = fields.asked(model, values)
         which = list(QUESTIONS).index(name)
         if which == 0:
-            return explaining.condition(studio, asked)
+            return parts.explaining.condition(studio, asked)
         if which == 1:
-            return explaining.strengths(studio, asked, explaining.scales_of(strengths))
+            return parts.explaining.strengths(studio, asked, parts.explaining.scales_of(strengths))
         if which == 2:
-            return explaining.nearest(studio, asked, source)
-        return explaining.noise_levels(studio, asked.model, source)
+            return parts.explaining.nearest(studio, asked, source)
+        return parts.explaining.noise_levels(studio, asked.model, source)
 
     begin.click(
         run, [question, scales, data, page.model, *fields.components], shown,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ornstein.core.errors import OrnsteinError
-from ornstein.serving import Job, JobCancelled
+from ornstein.studio import parts
 from ornstein.studio.html import bar, empty, facts, notice
-from ornstein.studio.parts import settings
-from ornstein.studio.parts.generating import generate
-from ornstein.studio.parts.models import facts_of
 from ornstein.studio.tabs.base import Fields, Page, go, stop, told
-from ornstein.studio.views.table import view_of
+
+if TYPE_CHECKING:
+    from ornstein.serving import Job
 
 NAME = "Generate"
 KEPT = 120
@@ -56,9 +55,12 @@ def build(page: Page) -> None:
 
     @told
     def run(request: gr.Request, old: Kept, model: str, *values: Any) -> Iterator[list[Any]]:
+        from ornstein.serving.errors import JobCancelled
+        from ornstein.studio.views.table import view_of
+
         asked = fields.asked(model, values)
         session = str(request.session_hash)
-        job, moments = generate(studio, asked)
+        job, moments = parts.generating.generate(studio, asked)
         jobs[session] = job
         view = view_of(studio.system(asked.model))
         yield [bar(0, 1, "waiting"), "", gr.update(), "", old, asked.seed]
@@ -113,9 +115,9 @@ def build(page: Page) -> None:
     def put_back(path: Any, model: str, *values: Any) -> list[Any]:
         if not path:
             return [gr.skip()] * (2 + len(values))
-        asked, notes = settings.restored(studio, settings.read(path), fields.asked(model, values))
+        asked, notes = parts.settings.restored(studio, parts.settings.read(path), fields.asked(model, values))
         said = notice("; ".join(notes), "warning") if notes else notice("settings restored", "good")
-        return [asked.model, said, *fields.shown(asked, facts_of(studio.system(asked.model)))]
+        return [asked.model, said, *fields.shown(asked, parts.models.facts_of(studio.system(asked.model)))]
 
     back = [page.model, told_of, *fields.components]
     for trigger, source in ((dropped.upload, dropped), (restore.click, chosen)):
@@ -132,7 +134,7 @@ def build(page: Page) -> None:
 def described(path: Path) -> str:
     """What a picture says of itself."""
     try:
-        values = settings.read(path)
+        values = parts.settings.read(path)
     except OrnsteinError as e:
         return notice(str(e), "warning")
     wanted = ("recipe", "label", "prompt", "seed", "sampler", "grid", "steps", "guidance", "software")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ornstein.core.errors import UsageError
+from ornstein.studio import parts
 from ornstein.studio.html import empty, notice
-from ornstein.studio.parts.filling import TASKS, drawn
 from ornstein.studio.tabs.base import Page, go, told
-from ornstein.studio.views.series import Draws, plots
+from ornstein.studio.words import FILLS
+
+if TYPE_CHECKING:
+    from ornstein.studio.views.series import Draws
 
 NAME = "Series"
 
@@ -29,7 +32,7 @@ def build(page: Page) -> None:
                 "A table is filled or continued by the model at the top, one of series. Draws are shown as they are: samples "
                 "[N, draws, L, K], as ornstein evaluate reads them, and observed [N, L, K] with NaN in the gaps."
             ))  # fmt: skip
-            task = gr.Dropdown(list(TASKS), value=TASKS[0], label="Task, for a table")
+            task = gr.Dropdown(list(FILLS), value=FILLS[0], label="Task, for a table")
             with gr.Row():
                 n = gr.Number(50, label="Draws", precision=0, minimum=1, min_width=90)
                 steps = gr.Number(None, label="Steps", precision=0, min_width=90)
@@ -47,14 +50,16 @@ def build(page: Page) -> None:
     def read(path: str | None, model: str, name: str, count: float, how_many: float | None, number: float) -> list[Any]:
         if not path:
             raise UsageError("give a file first")
-        records = drawn(studio, model, Path(path), name, int(count or 0), int(how_many or 0) or None, int(number or 0))
+        records = parts.filling.drawn(
+            studio, model, Path(path), name, int(count or 0), int(how_many or 0) or None, int(number or 0)
+        )
         first = records[0]
         line = f"{len(records)} records, {first.x.shape[0]} draws of {first.x.shape[1]} steps of {first.x.shape[2]} channels"
         slider = gr.update(maximum=max(len(records) - 1, 1), value=0, visible=len(records) > 1)
-        return [records, notice(line, "good"), slider, plots(first)]
+        return [records, notice(line, "good"), slider, parts.filling.shown(first)]
 
     def choose(records: list[Draws], i: float) -> str:
-        return plots(records[int(i)]) if records else empty("give a file first")
+        return parts.filling.shown(records[int(i)]) if records else empty("give a file first")
 
     begin.click(read, [file, page.model, task, n, steps, seed], [loaded, said, which, shown], show_progress="minimal",
                 show_progress_on=shown, concurrency_limit=2, api_visibility="private")  # fmt: skip

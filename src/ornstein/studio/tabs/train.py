@@ -7,11 +7,9 @@ from typing import Any
 
 import gradio as gr
 
-from ornstein.data.sources import SOURCES
-from ornstein.recipes.registry import cards
+from ornstein.studio import parts
 from ornstein.studio.html import empty, notice, picture
 from ornstein.studio.parts.running import Command
-from ornstein.studio.parts.training import Plan, doctor_word, level_curve, look, loss_curve
 from ornstein.studio.tabs.base import Page, go, stop, told
 
 NAME = "Train"
@@ -23,9 +21,9 @@ def build(page: Page, command: Command) -> None:
     """Lay it out."""
     with gr.Row():
         with gr.Column(scale=3, min_width=330):
-            recipe = gr.Dropdown(sorted(cards()), value="edm", label="Recipe", elem_id="o-recipe")
+            recipe = gr.Dropdown(["edm"], value="edm", label="Recipe", elem_id="o-recipe")
             data = gr.Dropdown(
-                sorted(SOURCES), value="digits", label="Data: a set, or a folder of images", allow_custom_value=True
+                ["digits"], value="digits", label="Data: a set, or a folder of images", allow_custom_value=True
             )
             out = gr.Textbox("runs/mine", label="Folder of the run", elem_id="o-out")
             with gr.Row():
@@ -49,17 +47,21 @@ def build(page: Page, command: Command) -> None:
             with gr.Accordion("What it says", open=False):
                 log = gr.Textbox("", lines=10, max_lines=10, show_label=False, interactive=False, elem_classes="o-log")
     timer = gr.Timer(EVERY, active=False)
+    page.fill(
+        [recipe, data],
+        lambda: [gr.update(choices=parts.training.recipes()), gr.update(choices=parts.training.sets())],
+    )
 
     def watch(folder: str) -> list[Any]:
         run = Path((folder or "").strip() or ".")
-        seen = look(run)
+        seen = parts.training.look(run)
         pictures = [picture(_open(p), p.stem) for p in seen.strips[-3:][::-1]]
         return [
             notice(_line(command, seen.step), "good" if command.running or command.code == 0 else "quiet"),
-            loss_curve(seen),
-            level_curve(seen),
+            parts.training.loss_curve(seen),
+            parts.training.level_curve(seen),
             "".join(pictures) or empty("samples from the same seeds, as the model grows"),
-            doctor_word(seen.findings),
+            parts.training.doctor_word(seen.findings),
             command.tail(),
             gr.update(active=command.running),
         ]
@@ -69,7 +71,7 @@ def build(page: Page, command: Command) -> None:
     @told
     def start(*values: Any) -> list[Any]:
         name, source, folder, how_long, pixels, chosen, number = values
-        plan = Plan(
+        plan = parts.training.Plan(
             name, source or "", folder or "", how_long or 0, int(pixels or 0) or None, chosen or "", int(number or 0)
         )
         command.start(plan.words())

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ornstein.core.errors import CapabilityError
+from ornstein.studio import parts
 from ornstein.studio.html import empty, notice
-from ornstein.studio.parts import walking
-from ornstein.studio.parts.walking import Way
 from ornstein.studio.tabs.base import Fields, Page, go, told
+
+if TYPE_CHECKING:
+    from ornstein.studio.parts.walking import Way
 
 NAME = "Trajectory"
 
@@ -39,15 +41,15 @@ def build(page: Page) -> None:
 
     @told
     def run(model: str, *values: Any) -> list[Any]:
-        found = walking.follow(studio, fields.asked(model, values))
+        found = parts.walking.follow(studio, fields.asked(model, values))
         last = len(found) - 1
         at = last // 2
         return [
             found,
-            walking.strip(found),
+            parts.walking.strip(found),
             gr.update(maximum=last, value=at, visible=True),
-            walking.frame(found, at),
-            walking.curves(found, at),
+            parts.walking.frame(found, at),
+            parts.walking.curves(found, at),
             gr.update(visible=True),
             looks(found, at, 0.5, 0.5),
         ]
@@ -55,7 +57,11 @@ def build(page: Page) -> None:
     def move(found: Way | None, at: float, height: float, width: float) -> list[Any]:
         if found is None:
             return [gr.update()] * 3
-        return [walking.frame(found, int(at)), walking.curves(found, int(at)), looks(found, at, height, width)]
+        return [
+            parts.walking.frame(found, int(at)),
+            parts.walking.curves(found, int(at)),
+            looks(found, at, height, width),
+        ]
 
     def turn(found: Way | None, at: float, height: float, width: float) -> Any:
         return gr.update() if found is None else looks(found, at, height, width)
@@ -80,6 +86,6 @@ def build(page: Page) -> None:
 def looks(found: Way, at: float, height: float, width: float) -> str:
     """The attention of a frame, or why there is none."""
     try:
-        return walking.looks(found, int(at), height, width)
+        return parts.walking.looks(found, int(at), height, width)
     except CapabilityError as e:
         return notice(str(e))

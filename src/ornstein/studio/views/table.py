@@ -5,10 +5,11 @@ from __future__ import annotations
 from ornstein.core.errors import CapabilityError
 from ornstein.recipes.system import System
 from ornstein.studio.views.base import View
+from ornstein.studio.views.boxes import Boxes
 from ornstein.studio.views.images import Images
 from ornstein.studio.views.series import SeriesView
 
-VIEWS: tuple[View, ...] = (Images(), SeriesView())
+VIEWS: tuple[View, ...] = (Images(), Boxes(), SeriesView())
 
 
 def view_of(system: System) -> View:

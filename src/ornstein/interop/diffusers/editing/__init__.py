@@ -1,0 +1,1 @@
+"""A picture changed by words: inversion, prompt-to-prompt."""

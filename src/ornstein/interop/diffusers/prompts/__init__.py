@@ -1,0 +1,1 @@
+"""What a prompt says to a network: words and their weights, the encoders that read them."""

@@ -1,0 +1,1 @@
+"""Our trained systems as folders that diffusers opens."""
