@@ -16,9 +16,9 @@ LIMIT = 2.0
 """Of |s|: a coupling scales by at most e^2, so that the inverse keeps its digits in float32."""
 
 
-def bounded(s: Tensor) -> Tensor:
-    """s in (-LIMIT, LIMIT), about itself near 0."""
-    return LIMIT * torch.tanh(s / LIMIT)
+def bounded(s: Tensor, limit: float = LIMIT) -> Tensor:
+    """s in (-limit, limit), about itself near 0."""
+    return limit * torch.tanh(s / limit)
 
 
 @final
@@ -205,14 +205,14 @@ class VectorFlow(Bijection):
     r"""The same on vectors ``[B, D]``: ``depth`` steps of :class:`Mixing` and a coupling whose first half stays.
 
     A coupling's network reads x and sin(k pi x / 2)/k, cos(k pi x / 2)/k, k = 1 .. ``waves``, of what stays: from x alone it
-    learns scales and shifts that change within a tenth of x's range only slowly, and with waves of equal height the layers
-    drive one another apart. Dinh et al. 2016 (1605.08803), whose couplings act along the axes, without mixing; Tancik et al.
-    2020 (2006.10739).
+    learns scales and shifts that change within a tenth of x's range only slowly. Waves of equal height, or scales beyond
+    e^+-1, let the layers drive one another apart early in training. Dinh et al. 2016 (1605.08803), whose couplings act along
+    the axes, without mixing; Tancik et al. 2020 (2006.10739).
     """
 
     harmonics: Tensor
 
-    def __init__(self, size: int, depth: int = 8, width: int = 64, waves: int = 6):
+    def __init__(self, size: int, depth: int = 8, width: int = 64, waves: int = 12):
         super().__init__()
         if size < 2:
             raise UsageError(f"a coupling needs at least 2 coordinates, got {size}")
@@ -243,7 +243,7 @@ class VectorFlow(Bijection):
         angles = 0.5 * torch.pi * kept[:, :, None] * self.harmonics
         waves = torch.cat([angles.sin(), angles.cos()], 1) / self.harmonics
         s, shift = self.networks[i](torch.cat([kept, waves.flatten(1)], 1)).chunk(2, 1)
-        return bounded(s), shift
+        return bounded(s, 1.0), shift
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         log_det = torch.zeros(len(x), dtype=torch.float64, device=x.device)

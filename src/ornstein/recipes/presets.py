@@ -203,6 +203,31 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced=_REDUCED,
         ),
     },
+    "heavy-tailed-dsm": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"architecture": "ncsnpp_cifar10", "dropout": 0.0, "lr": 1e-4, "steps": 300_000, "precision": "fp32"}
+            | {"sigma_max": 100.0, "sampling_steps": 232},
+            "Deasy et al. 2021, on the levels of NCSNv2 (sigma 50 to 0.01 on [0, 1]); NCSN++ in place of the RefineNet",
+            reduced=_REDUCED,
+        ),
+    },
+    "baseline-gan": {
+        "lsun64": Preset(
+            {"size": 64, "channels": 3, "batch": 128, "latents": 100, "widths": (128, 256, 512, 1024), "lr": 2e-4}
+            | {"critic_widths": (128, 256, 512, 1024)},
+            "Radford et al. 2015, figure 1 and section 4: bedrooms; the critic's normalisation gives way to the penalty R1",
+            reduced={"size": 16, "batch": 4, "widths": (8, 16), "critic_widths": (8, 16)},
+        ),
+    },
+    "baseline-flow": {
+        "cifar10": Preset(
+            {"size": 32, "channels": 3, "batch": 512, "scales": 3, "depth": 32, "width": 512, "lr": 1e-3},
+            "Kingma & Dhariwal 2018, appendix: three levels of 32 steps, 512 channels in a coupling; counted by Ho et al. 2019",
+            44.0e6,
+            reduced={"size": 8, "batch": 4, "depth": 2, "width": 16},
+        ),
+    },
     "ncsnv2": {
         "cifar10": Preset(
             _CIFAR

@@ -43,7 +43,7 @@ def learn(data: Mixture, seed: int) -> Flow:
     """Eight couplings on points of the plane."""
     torch.manual_seed(seed)
     codec = Flow(VectorFlow(2), bounded=False)
-    spec = OptimizerSpec(lr=3e-3, warmup=100, decay="cosine", decay_steps=STEPS, clip=1.0)
+    spec = OptimizerSpec(lr=3e-3, warmup=300, decay="cosine", decay_steps=STEPS, clip=1.0)
     update = Update(ExactLikelihood(codec), list(codec.parameters()), spec)
     fit(codec, [Stage("likelihood", Points(data, 512, seed), [update], STEPS)], Engine(seed=seed, ema_half_life=40_000))
     return codec
