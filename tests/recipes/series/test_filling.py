@@ -145,7 +145,7 @@ def test_training_refuses_what_cannot_be_learned(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
     with pytest.raises(UsageError, match="a lag of 9 steps reaches back beyond the context of 8"):
         ornstein.build("timegrad", settings={"window": 12, "horizon": 4, "lags": "9"})
-    with pytest.raises(DataError, match="'frame' has 1 windows, fewer than a batch of 4; lower .* or add rows"):
+    with pytest.raises(DataError, match=r"'frame' has 1 windows, fewer than a batch of 4; lower .* or add rows"):
         train(frame().iloc[:12], {})
 
 
