@@ -28,23 +28,26 @@ RESULTS = ROOT / "benchmarks" / "results" / "same_picture.csv"
 BEGIN, END = "<!-- same pictures: begin -->\n", "<!-- same pictures: end -->\n"
 
 
-def rows(steps: int) -> list[dict[str, str]]:
-    """One row for each way to use a family and each sampler."""
+def rows(steps: int, only: list[str]) -> list[dict[str, str]]:
+    """One row for each way to use a family and each sampler; with ``only``, of those that have one of its words."""
     found = []
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         made: dict[str, Path] = {}
         for name, case in CASES.items():
-            if case.family not in made:
+            asked = [s for s in case.samplers if not only or {name, s or OWN[case.family]} & set(only)]
+            if asked and case.family not in made:
                 with quiet():
                     made[case.family] = make(case.family, root / case.family.replace(" ", "-"))
-            for sampler in case.samplers:
+            for sampler in asked:
                 result = compare(made[case.family], case, sampler)
                 found.append(
                     {"use": name, "pipeline": case.kind, "sampler": sampler or OWN[case.family]}
                     | {"latents": f"{result.latents:.1e}", "pixels": f"{255 * result.pixels:.1e}"}
                 )
                 print(" ".join(found[-1].values()), flush=True)
+        if only and "score SDE VE" not in only:
+            return found
         with quiet():
             path = make("score sde ve", root / "ve")
         pixels = score_sde(path, steps)
@@ -53,6 +56,19 @@ def rows(steps: int) -> list[dict[str, str]]:
             | {"latents": "", "pixels": f"{255 * pixels:.1e}"}
         )
     return found
+
+
+def merged(found: list[dict[str, str]], file: Path) -> list[dict[str, str]]:
+    """New rows with those of a file that were not measured again, in the order of the uses."""
+    with file.open(newline="", encoding="utf-8") as f:
+        old = [{k: v for k, v in row.items() if k != "diffusers"} for row in csv.DictReader(f)]
+    rows_ = {(row["use"], row["sampler"]): row for row in [*old, *found]}
+    uses, columns = [*CASES, "score SDE VE"], [*SAMPLERS]
+
+    def place(row: dict[str, str]) -> tuple[int, int]:
+        return uses.index(row["use"]), columns.index(row["sampler"]) if row["sampler"] in columns else len(columns)
+
+    return sorted((row for row in rows_.values() if row["use"] in uses), key=place)
 
 
 def table(found: list[dict[str, str]]) -> str:
@@ -76,10 +92,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--steps", type=int, default=20, help="of the score SDE (default 20)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="WORD",
+        help="uses and samplers to measure; the others keep their numbers",
+    )
     args = parser.parse_args()
     warnings.simplefilter("ignore")  # diffusers' own, on options
     torch.set_num_threads(1)
-    found = rows(args.steps)
+    found = rows(args.steps, args.only)
+    if args.only:
+        found = merged(found, args.out)
     with args.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*found[0], "diffusers"])
         writer.writeheader()

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ornstein.codecs.base import to_bytes
 from ornstein.core.rng import Stream
-from ornstein.data import Loader, open_data
+from ornstein.data import Loader
 from ornstein.recipes.checks.told import digits
 from ornstein.recipes.samples import image_grid
 from ornstein.training.fit import Engine, fit
@@ -56,28 +56,24 @@ def unit_ddpm() -> Image.Image:
 
 
 def semantic_diffusion_model() -> Image.Image:
-    """Slices of a brain that training did not see: the regions, the scan, and two draws from the regions."""
-    from ornstein.recipes.restoration.semantic_diffusion_model import (
-        SemanticDiffusion,
-        one_hot,
-        semantic_diffusion_model,
-    )
+    """Held-out layouts, two draws from each, and one under guidance of 2."""
+    from ornstein.data.dataset import Images
+    from ornstein.recipes.checks import semantic_diffusion_model as check
+    from ornstein.recipes.restoration.semantic_diffusion_model import one_hot
+    from ornstein.recipes.restoration.semantic_diffusion_model import semantic_diffusion_model as recipe
 
-    train, test = (open_data("brain", size=32, split=split) for split in ("train", "test"))
-    c = SemanticDiffusion(
-        size=32, channels=1, chain=200, beta_1=1e-4, beta_T=0.05, widths=(24, 48), blocks=1, head=16, hidden=24, batch=8,
-        steps=350, lr=2e-3, decay="cosine", decay_steps=350, ema_half_life=600, precision="fp32", sampling_steps=30,
-    )  # fmt: skip
+    rng = Stream(0)
+    maps = check.layouts(check.TRAINING, rng)
+    pictures = ((check.coloured(maps, rng) + 1) * 127.5).round().byte()
     torch.manual_seed(0)
-    system = semantic_diffusion_model(c)
-    fit(system.modules, system.stages(Loader(train, c.batch, 0)), Engine(ema_half_life=c.ema_half_life))
-    shown = test[slice(2, 2 + COUNT)]
-    maps = shown.cond[c.maps].long()
-    layout = one_hot(maps, c.regions)
-    colours = (torch.stack([maps * k % 17 for k in (3, 5, 7)], 1).squeeze(2) / 8 - 1) * (maps > 0) - 1.0 * (maps == 0)
-    rows = [colours, (shown.x.float() / 127.5 - 1).expand(-1, 3, -1, -1)]
-    rows += [system.sample(len(maps), seed=100 * i, layout=layout).tensor.expand(-1, 3, -1, -1) for i in range(2)]
-    return grid(rows, zoom=2)
+    system = recipe(check.CONFIG)
+    check.learn(system, Images(pictures.numpy(), conds={check.CONFIG.maps: maps.numpy()}, name="regions"), 0)
+    held = check.layouts(COUNT, rng)
+    layout = one_hot(held, check.REGIONS)
+    rows = [held.float() - 1]
+    rows += [system.sample(COUNT, seed=100 * i, guidance=1.0, layout=layout).tensor for i in range(2)]
+    rows += [system.sample(COUNT, guidance=2.0, layout=layout).tensor]
+    return grid(rows, zoom=3)
 
 
 def diss() -> Image.Image:

@@ -136,7 +136,7 @@ REFUSED = {
     "needs --label": ("--task", "translate"),
     "one picture given by --to": ("--task", "interpolate"),
     "unknown label 'bird'; the known ones are cat, dog": ("--task", "strokes", "--label", "bird"),
-    "ddrm needs a linear operator, and JPEG is not.*dps": ("--task", "compress", "--method", "ddrm"),
+    "ddrm needs a linear operator, and JPEG is not.*: pigdm": ("--task", "compress", "--method", "ddrm"),
     "dps needs an operator with a derivative, and JPEG rounds.*pigdm": ("--task", "compress", "--method", "dps"),
     "repaint fills in what a mask hides": ("--task", "colorize", "--method", "repaint"),
     "unknown restoration method 'ddmr'.*ddrm": ("--task", "colorize", "--method", "ddmr"),

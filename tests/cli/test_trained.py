@@ -41,6 +41,7 @@ SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
     "semantic": ("semantic-diffusion-model", {"widths": [16, 16], "regions": 3, "hidden": 8}),
     "diss": ("diss", TINY),
     "dag": ("dag", TINY | {"consistency": 0.0, "prior": 0.0}),
+    "latent": ("latent-diffusion", {"codec_widths": [8, 8], "widths": [32], "blocks": 1}),
     "gdmp": ("gdmp", TINY | {"rounds": 1, "purifying_steps": 2}),
 }
 
@@ -106,6 +107,8 @@ FORMS = {
     ),
     "edit inpaint of imagebart": ("imagebart", "--task inpaint --box 0,0,8,4 --image photo.png", "tokens"),
     "edit uncrop of imagebart": ("imagebart", "--task uncrop --image photo.png --label dog", "tokens"),
+    "edit inpaint of a latent model": ("latent", "--task inpaint --box 2,2,3,3 --image photo.png", "dps"),
+    "edit superres of a latent model": ("latent", "--task superres --scale 2 --image small.png", "dps"),
     "edit translate of unit-ddpm": ("unit-ddpm", "--task translate --label dog --image photo.png", "translated"),
     "edit purify of gdmp": ("gdmp", "--task purify --image photo.png", "purified"),
     "sample fsdm": ("fsdm", "--examples more", "ancestral"),

@@ -8,14 +8,14 @@ import torch.nn.functional as F
 
 from ornstein.core.errors import UsageError
 from ornstein.networks import ClassCondition, ImageCondition, TextCondition, VectorCondition
-from ornstein.networks.layers.attention import SHORT, attend
+from ornstein.networks.layers.attention import FEW, SHORT, attend
 from ornstein.networks.layers.conditioning import Conditioning, read_image, read_text
 from ornstein.networks.layers.embedding import Fourier, Sinusoidal
 from ornstein.networks.layers.norm import GroupNorm
 from ornstein.networks.layers.resample import Resample
 
 
-@pytest.mark.parametrize("keys", [7, SHORT + 1])
+@pytest.mark.parametrize("keys", [7, FEW + 4, SHORT + 1])
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_attention(keys: int, masked: bool, dtype: torch.dtype) -> None:

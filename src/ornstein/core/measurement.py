@@ -137,9 +137,10 @@ class Measurement:
             )
         return self.y.to(found) - found
 
-    def linear(self, method: str, instead: str = "dps, red_diff") -> Linear:
+    def linear(self, method: str) -> Linear:
         """The operator, refused unless it is linear."""
         if not isinstance(self.operator, Linear):
+            instead = "dps, red_diff" if self.operator.differentiable else "pigdm"
             raise CapabilityError(
                 f"{method} needs a linear operator, and {self.operator.name} is not. Methods that take it: {instead}"
             )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ornstein.core.errors import CapabilityError, UsageError
+from ornstein.interop import hub
 from ornstein.interop.files.run import is_pipeline_run
 from ornstein.recipes import saved
 from ornstein.recipes.system import System
@@ -21,9 +22,10 @@ def load(
     base: str | Path | None = None,
     memory: Sequence[str] = (),
     device: str = "cpu",
+    fetch: bool = False,
 ) -> System:
-    """A bundled model by name, a run folder, a checkpoint folder, a pipeline's folder of the diffusers ecosystem, or a single
-    ``.safetensors`` file in the original layout of Stable Diffusion or Flux.
+    """A bundled model by name, a run folder, a checkpoint folder, a pipeline's folder of the diffusers ecosystem or its name on
+    the hub (``OWNER/NAME``), or a single ``.safetensors`` file in the original layout of Stable Diffusion or Flux.
 
     Args:
         size: height and width of the pictures, for a pipeline; that of training by default.
@@ -34,6 +36,7 @@ def load(
             tokenizers, configs).
         memory: what a pipeline does to take less of it: :data:`ornstein.interop.diffusers.pipelines.memory.OPTIONS`.
         device: where its parts run with the option "offload".
+        fetch: fetch a name of the hub; without it one that was fetched before is found, and nothing else.
 
     Raises:
         CheckpointError: torn, wrong hash, newer format, of another recipe's shape, parts missing, or a pickle.
@@ -41,6 +44,10 @@ def load(
         CapabilityError: a diffusers pipeline or option that is not served (named).
     """
     path = Path(what)
+    if hub.is_name(what):
+        path = hub.fetch(str(what), variant) if fetch else hub.found(str(what)) or path
+    elif fetch:
+        raise UsageError(f"'{what}' is no name on the hub (OWNER/NAME), or is on this disk; leave fetch out")
     if str(what) not in saved.bundled_models():
         single = path.is_file() and path.suffix == ".safetensors" and not (path.parent / "manifest.json").is_file()
         if single or variant is not None or is_pipeline_run(path):

@@ -105,7 +105,9 @@ def restore(
         raise UsageError(f"strength lies in (0, 1]: 1 starts from noise, got {strength}")
     if system.one_shot:
         raise CapabilityError(f"'{system.recipe}' has no denoiser, and so nothing to restore with")
-    name = method if method != "auto" else own.method if own is not None else fitting(measurement)
+    name = (
+        method if method != "auto" else own.method if own is not None else fitting(in_state(measurement, system.codec))
+    )
     row = get_method(name)
     given = _require_fit(system, measurement, guess)
     chosen = {**(own.options if own is not None else {}), **(options or {})}

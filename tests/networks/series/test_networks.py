@@ -120,3 +120,25 @@ def test_wrong_shapes_are_refused() -> None:
         GridTransformer(K, width=9, heads=2)
     with pytest.raises(UsageError, match="lags are at least 1"):
         Emission(2, lags=(0,))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_what_all_samples_share_is_given_once(name: str) -> None:
+    net, cond = network(name), told()
+    shared = {k: v[:1] for k, v in cond.items()}
+    repeated = {k: v.expand(B, *v.shape[1:]) for k, v in shared.items()}
+    x, t = torch.randn(B, K, L), torch.tensor([10.0, 500.0, 900.0])
+    torch.testing.assert_close(net(x, t, shared), net(x, t, repeated))
+
+
+def test_a_placed_grid_tells_when_and_where_before_it_attends() -> None:
+    """One block: without the placement its attention over time is blind to the order of the steps that it mixes."""
+    x, t = torch.randn(B, K, L), torch.full((B,), 500.0)
+    turned = {"position": torch.arange(L).flip(0).float().expand(B, -1)}
+    for placed in (True, False):
+        torch.manual_seed(0)
+        net = GridTransformer(K, width=8, heads=2, layers=1, hidden=8, placed=placed)
+        mixed: list[Tensor] = []
+        net.blocks[0].over_time.register_forward_hook(lambda _m, _i, out, mixed=mixed: mixed.append(out))
+        net(x, t), net(x, t, turned)
+        assert torch.equal(*mixed) != placed

@@ -58,6 +58,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="semantic-diffusion-model: a picture whose values number the regions",
     )
+    parser.add_argument("--fetch", action="store_true", help="fetch WHAT, an OWNER/NAME on the hub of diffusers")
     adapting.add(parser)
     parser.add_argument(
         "--clip-skip", type=int, help="how many of the text encoder's last layers are left out (default 0)"
@@ -210,7 +211,7 @@ def run(args: argparse.Namespace) -> int:
 
     small = adapting.memory(args) if adapting.at_load(args) else []
     wanted = None if args.size is None else size(args.size)
-    system = load(args.what, size=wanted, base=args.base, memory=small, device=args.device)
+    system = load(args.what, size=wanted, base=args.base, memory=small, device=args.device, fetch=args.fetch)
     if args.guidance_rescale is not None:
         if not 0 <= args.guidance_rescale <= 1:
             raise UsageError(f"--guidance-rescale lies in 0 .. 1, got {args.guidance_rescale:g}")

@@ -100,7 +100,9 @@ class Resampler(nn.Module):
 
     def forward(self, sequence: Tensor) -> Tensor:
         x, queries = self.proj_in(sequence), self.latents.expand(len(sequence), -1, -1)
-        for asking, further in self.layers:  # type: ignore[misc]
+        layer: Any
+        for layer in self.layers:
+            asking, further = layer
             queries = queries + asking(x, queries)
             queries = queries + further(queries)
         return self.norm_out(self.proj_out(queries))

@@ -89,7 +89,9 @@ class Emission(nn.Module):
         """``x`` and ``observed`` ``[B, K, L]``, ``further [B, L, F]`` -> ``[B, L, inputs]``; before the start all is 0."""
         lagged = [F.pad(x, (lag, 0))[..., : x.shape[-1]] for lag in self.lags]
         parts = torch.cat([x, observed.to(x.dtype), *lagged], 1).transpose(1, 2)
-        return parts if further is None else torch.cat([parts, further.to(x.dtype)], -1)
+        if further is None:
+            return parts
+        return torch.cat([parts, further.to(x.dtype).expand(len(parts), -1, -1)], -1)
 
     def advance(self, inputs: Tensor, memory: Memory | None = None) -> tuple[Tensor, Memory]:
         """The state after each step, ``[B, L, H]``, and the memory after the last."""

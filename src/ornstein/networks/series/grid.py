@@ -42,7 +42,7 @@ class Encoder(nn.Module):
         mixed = attend(q, key, v).reshape(b, x.shape[3 - axis], self.heads, x.shape[axis], c // self.heads)
         back = (0, 1, 3, 2, 4) if axis == 2 else (0, 3, 1, 2, 4)
         x = self.norm_1(x + self.out(mixed.permute(back).reshape(b, k, n, c)))
-        return self.norm_2(x + self.second(F.gelu(self.first(x), approximate="tanh")))
+        return self.norm_2(x + self.second(F.gelu(self.first(x))))
 
 
 @final
@@ -63,7 +63,7 @@ class GridBlock(nn.Module):
         h = self.over_time(h, 2)
         if self.over_columns is not None:
             h = self.over_columns(h, 1)
-        h = self.middle(h) + clock[:, None] + self.column(columns)[None] + self.mask(given)
+        h = self.middle(h) + (clock[:, None] + self.column(columns)[None] + self.mask(given))
         gate, value = h.chunk(2, -1)
         residual, skip = self.out(torch.sigmoid(gate) * torch.tanh(value)).chunk(2, -1)
         return (x + residual) * math.sqrt(0.5), skip
@@ -78,6 +78,8 @@ class GridTransformer(nn.Module):
         columns: K.
         calendar, static, classes: widths of those conditions, 0 where there are none.
         width, heads, layers, hidden: of the transformers; the paper has 64, 8, 4, 64.
+        placed: time and column enter before the first block as well; in the paper they enter behind each block's attention,
+            so that the first attends without knowing when and where a value was.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class GridTransformer(nn.Module):
         hidden: int = 64,
         noise: int = 128,
         feature: int = 16,
+        placed: bool = False,
     ):
         super().__init__()
         if width % heads:
@@ -101,8 +104,10 @@ class GridTransformer(nn.Module):
         self.enter = nn.Linear(5, width)
         self.noise = NoiseEmbedding("sinusoidal", noise, noise)
         self.label = nn.Embedding(classes + 1, noise) if classes else None
-        self.clock = Clock(2 * width * layers, calendar, static)
+        self.parts = [2 * width] * layers + [width] * placed
+        self.clock = Clock(sum(self.parts), calendar, static)
         self.feature = nn.Parameter(torch.randn(columns, feature))
+        self.place = nn.Linear(feature, width, bias=False) if placed else None
         self.blocks = nn.ModuleList(GridBlock(width, heads, hidden, noise, columns, feature) for _ in range(layers))
         self.last, self.leave = nn.Linear(width, width), nn.Linear(width, 1)
         nn.init.zeros_(self.leave.weight)
@@ -112,15 +117,17 @@ class GridTransformer(nn.Module):
         if x.ndim != 3 or x.shape[1] != self.columns:
             raise UsageError(f"the network takes series [B, {self.columns}, L], got {tuple(x.shape)}")
         values, given, sought, anchor = masks(x, cond)
-        h = F.relu(self.enter(torch.stack([values, sought * x, given, sought, anchor], -1)))
+        h = F.relu(self.enter(torch.stack(torch.broadcast_tensors(values, sought * x, given, sought, anchor), -1)))
         noise = self.noise(t)
         if self.label is not None:
             label = cond["label"] if "label" in cond else torch.full((len(x),), -1, device=x.device)
             noise = noise + self.label(label + 1)
         noise = F.silu(noise)
-        clocks = self.clock(x, cond).chunk(self.layers, -1)
+        clocks = self.clock(x, cond).split(self.parts, -1)
+        if self.place is not None:
+            h = h + (clocks[-1][:, None] + self.place(self.feature)[:, None])
         total: Tensor | None = None
-        for block, clock in zip(self.blocks, clocks, strict=True):
+        for block, clock in zip(self.blocks, clocks[: self.layers], strict=True):
             h, skip = block(h, noise, clock, self.feature[:, None], given[..., None])
             total = skip if total is None else total + skip
         assert total is not None

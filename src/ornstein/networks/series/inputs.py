@@ -13,6 +13,8 @@ static        ``[B, S]``         covariates of the whole series
 label         ``[B]``            the series' class, -1 where none is told
 ============  =================  ==============================================================================
 
+Each may have one row in place of B: then all samples share it, and what follows from it alone is computed once.
+
 A cell that is neither given nor sought does not exist for the network: a value that nobody observed cannot be trained on, and
 noise in its place would be taken for noise on a zero.
 """
@@ -30,11 +32,12 @@ from ornstein.networks.layers.embedding import Sinusoidal
 
 
 def masks(x: Tensor, cond: Cond) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Known values, given, sought and the anchor, each ``[B, K, L]`` in x's dtype."""
-    given = cond["given"].to(x.dtype) if "given" in cond else torch.zeros_like(x)
+    """Known values, given, sought and the anchor, each ``[B, K, L]`` in x's dtype, or ``[1, K, L]`` where samples share it."""
+    none = torch.zeros_like(x[:1])
+    given = cond["given"].to(x.dtype) if "given" in cond else none
     sought = cond["sought"].to(x.dtype) if "sought" in cond else 1 - given
-    values = cond["values"].to(x.dtype) * given if "values" in cond else torch.zeros_like(x)
-    anchor = cond["anchor"].to(x.dtype) if "anchor" in cond else torch.zeros_like(x)
+    values = cond["values"].to(x.dtype) * given if "values" in cond else none
+    anchor = cond["anchor"].to(x.dtype) if "anchor" in cond else none
     return values, given, sought, anchor
 
 

@@ -98,7 +98,7 @@ class StructuredStateSpace(nn.Module):
             raise UsageError(f"the network takes series [B, {self.columns}, L], got {tuple(x.shape)}")
         values, given, sought, anchor = masks(x, cond)
         h = F.relu(self.enter(values + sought * x))  # noise only where values are missing
-        known = torch.cat([values, given, sought, anchor], 1)
+        known = torch.cat(torch.broadcast_tensors(values, given, sought, anchor), 1)
         noise = self.noise(t)
         if self.label is not None:
             label = cond["label"] if "label" in cond else torch.full((len(x),), -1, device=x.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -26,6 +26,18 @@ HAIR = 2.0**-40
 """What lies between two calls at the same time step: a grid decreases strictly, and no network or table sees so little."""
 
 
+class Calls(NamedTuple):
+    """What the calls so far leave to the next."""
+
+    made: int
+    known: tuple[Tensor, ...]
+    """former values, the newest first"""
+    begin: Tensor
+    """the state that a step of several calls began with"""
+    total: Tensor
+    """the sum of that step's values"""
+
+
 @final
 class Pseudo(DenoisingSampler):
     r"""Three Runge-Kutta steps of four calls, or one of Heun's kind with two, then linear multistep. Liu et al. 2022, 2202.09778.
@@ -35,7 +47,6 @@ class Pseudo(DenoisingSampler):
     for Heun's step, and from the third on tells the network a time one stride below that which the state has reached. So does
     this, for the pictures to be the same; what is put back between two calls (inpainting) is seen by the second.
 
-    State: calls made, former values (the newest first), the state that a step of several calls began with, the sum of its values.
     ``begins`` are the times of the Runge-Kutta steps, empty for Heun's. Values are eps, or v, whose mean is then read as eps.
     """
 
@@ -48,7 +59,7 @@ class Pseudo(DenoisingSampler):
     def step(
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
     ) -> tuple[Tensor, State]:
-        calls, known, begin, total = state or (0, (), x_t, None)
+        calls, known, begin, total = Calls(0, (), x_t, x_t) if state is None else state
         x_0 = self.denoiser(x_t, t, cond).mean
         value = V().target(self.process, x_0, x_t, t) if self.v else self.process.eps(x_t, t, x_0)
         x, at, end = x_t, t, t - self.stride
@@ -68,7 +79,7 @@ class Pseudo(DenoisingSampler):
         else:
             known = (value, *known[:3])
             value = sum((w * k for w, k in zip(ADAMS[len(known) - 1], known, strict=True)), torch.zeros_like(x_t))
-        return self._move(x, at, end, value), (calls + 1, known, begin, total)
+        return self._move(x, at, end, value), Calls(calls + 1, known, begin, total)
 
     def _move(self, x: Tensor, t: Tensor, s: Tensor, value: Tensor) -> Tensor:
         """DDIM's step; below the first entry of the table lies ``last``."""

@@ -1,0 +1,63 @@
+"""What the recipes' own sampler and grid make of the exact denoiser of correlated cells: the law itself, not a narrower one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ornstein.core.rng import Stream
+from ornstein.data.series import Record, SeriesTable
+from ornstein.recipes import registry
+from ornstein.recipes.checks.gaussian_series import Unconditional
+from ornstein.recipes.series.common import FillConfig
+from ornstein.recipes.series.data import roughness, settings_of
+from ornstein.samplers.base import simulate
+from ornstein.samplers.grids import get_grid
+
+LENGTH = 24
+
+
+@pytest.mark.parametrize("name", ["csdi", "sssd", "series-diffwave"])
+def test_the_default_steps_keep_the_covariance_of_neighbours(name: str) -> None:
+    """The sampler is linear here, so that the covariance of what it draws is exact: M M' sigma_max^2 of the identity's images."""
+    card = registry.card(name)
+    config = registry.make_config(card.config, {"window": LENGTH})
+    choice, grid = config.sampler()
+    lag = (torch.arange(LENGTH)[:, None] - torch.arange(LENGTH)).abs().double()
+    law = 0.9**lag * torch.cos(2 * math.pi * lag / 12) + 0.05 * (lag == 0)
+    process = config.denoiser(torch.nn.Identity()).process
+    exact = choice(Unconditional(process, law))
+    times = get_grid(grid)(process, config.sampling_steps, None, None)
+    begin = config.sigma_max * torch.eye(LENGTH, dtype=torch.float64)
+    images = simulate(exact, begin, times, Stream(0))
+    found = images.T @ images
+    assert float(torch.linalg.norm(found - law) / torch.linalg.norm(law)) < 0.05
+
+
+def _table(values: np.ndarray) -> SeriesTable:
+    record = Record(values, np.arange(len(values), dtype=float))
+    return SeriesTable((record,), tuple(f"c{i}" for i in range(values.shape[1])), calendar=False)
+
+
+def test_roughness_is_the_share_that_a_line_misses() -> None:
+    hours = np.arange(2000)[:, None]
+    rng = np.random.default_rng(0)
+    smooth = _table(np.sin(2 * np.pi * hours / 400))
+    noise = _table(rng.normal(size=(2000, 2)))
+    assert roughness(smooth) < 0.1
+    assert roughness(noise) == 1.0  # a line through noise misses more than noise itself, and so tells nothing
+    assert roughness(_table(np.array([[0.0], [1.0], [2.0]]))) <= 1.0
+    one = Record(np.array([[1.0]]), np.zeros(1))
+    assert roughness(SeriesTable((one, Record(np.array([[3.0]]), np.zeros(1), "b")), ("a",), calendar=False)) == 0.5
+
+
+def test_the_denoiser_is_scaled_to_what_is_denoised() -> None:
+    table = _table(np.random.default_rng(0).normal(size=(200, 1)))
+    rough = settings_of(table)["rough"]
+    assert rough == 1.0
+    assert FillConfig(rough=0.3).spread == 0.3
+    assert FillConfig(rough=0.3, anchored=False).spread == 1.0
+    assert FillConfig(rough=0.3, sigma_data=0.7).spread == 0.7
