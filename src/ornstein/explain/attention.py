@@ -54,7 +54,8 @@ class _Listener(TorchFunctionMode):
         options = kwargs or {}
         out = func(*args, **options)
         if self.stack and func in (Tensor.softmax, torch.softmax, F.softmax):
-            self._keep(lambda: out)
+            keys = args[1] if len(args) > 1 else options["dim"]  # short ones lie along the first axis
+            self._keep(lambda: out.movedim(keys, -1))
         elif self.stack and func is F.scaled_dot_product_attention:
             self._keep(lambda: _weights(*args, **options))
         return out

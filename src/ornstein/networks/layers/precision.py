@@ -8,6 +8,6 @@ from torch import Tensor
 
 def compute_dtype(x: Tensor, weight: Tensor) -> torch.dtype:
     """The caller's autocast format if there is one on the device of ``x``, else that of the weights."""
-    if torch.is_autocast_enabled(x.device.type):
+    if x.device.type != "meta" and torch.is_autocast_enabled(x.device.type):  # shapes alone have no format to choose
         return torch.get_autocast_dtype(x.device.type)
     return weight.dtype

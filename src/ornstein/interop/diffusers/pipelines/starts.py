@@ -51,7 +51,7 @@ class Start(ABC):
             first = int(steps - min(steps * self.strength, steps))
         else:
             first = steps - min(int(steps * self.strength), steps)
-        if first >= len(grid) - 1:
+        if first >= min(steps, len(grid) - 1):
             raise UsageError(f"strength = {self.strength:g} of {steps} steps leaves none to make: raise either")
         return grid[first:]
 
