@@ -50,6 +50,8 @@ SETTINGS = {"widths": (32, 64, 96), "blocks": 1, "attention": (2,), "batch": 8, 
 EMOJI = SETTINGS | {"widths": (32, 64), "attention": (), "batch": 16, "flip": False}
 SCALE, BLUR, NOISE, BLOCK = 4, 1 / 32, 0.2, 8
 """Of the reduction; of the blur, in sides of the picture; of the noise; of the blocks whose law fd compares."""
+MOST = 60.0
+"""dB that a picture counts at most: a hole in a plain ground is filled without any error."""
 Answer = Callable[[np.ndarray], np.ndarray]
 """A measured picture ``[h, w, C]`` in [0, 1] to a picture."""
 
@@ -166,7 +168,7 @@ def scores(found: Tensor, x: Tensor, given: Measurement) -> dict[str, float]:
     error = given.operator(found.clamp(-1, 1)) - given.y
     explained = 10 * torch.log10(4 / error.flatten(1).square().mean(1).clamp_min(1e-10))
     return {
-        "psnr": float(np.mean([metrics.peak_signal_noise_ratio(t, f, data_range=1) for f, t in pairs])),
+        "psnr": float(np.mean([min(MOST, metrics.peak_signal_noise_ratio(t, f, data_range=1)) for f, t in pairs])),
         "ssim": float(np.mean([metrics.structural_similarity(t, f, data_range=1, channel_axis=-1) for f, t in pairs])),
         "consistency": float(explained.mean()),
         "fd": frechet(blocks(found.clamp(-1, 1)), blocks(x)),

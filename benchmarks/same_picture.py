@@ -11,6 +11,7 @@ import csv
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import diffusers
@@ -20,12 +21,21 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from interop.cases import CASES, OWN  # noqa: E402
+from interop.checkpoints import unconditional  # noqa: E402
 from interop.makers import make  # noqa: E402
-from interop.same import SAMPLERS, compare, quiet, score_sde  # noqa: E402
+from interop.same import SAMPLERS, N, compare, of_noise, quiet  # noqa: E402
 
 PAGE = ROOT / "docs" / "guide" / "real-checkpoints.md"
 RESULTS = ROOT / "benchmarks" / "results" / "same_picture.csv"
 BEGIN, END = "<!-- same pictures: begin -->\n", "<!-- same pictures: end -->\n"
+
+
+OF_NOISE: dict[str, tuple[str, str, Callable[[Path], Path]]] = {
+    "unconditional, DDPM": ("DDPMPipeline", "DDPM", lambda path: unconditional(path, diffusers.DDPMScheduler())),
+    "unconditional, DDIM": ("DDIMPipeline", "DDIM", lambda path: unconditional(path, diffusers.DDIMScheduler())),
+    "score SDE VE": ("ScoreSdeVePipeline", "predictor-corrector", lambda path: make("score sde ve", path)),
+}
+"""Use -> diffusers' class, what steps, and the folder: pipelines that are told nothing."""
 
 
 def rows(steps: int, only: list[str]) -> list[dict[str, str]]:
@@ -46,15 +56,16 @@ def rows(steps: int, only: list[str]) -> list[dict[str, str]]:
                     | {"latents": f"{result.latents:.1e}", "pixels": f"{255 * result.pixels:.1e}"}
                 )
                 print(" ".join(found[-1].values()), flush=True)
-        if only and "score SDE VE" not in only:
-            return found
-        with quiet():
-            path = make("score sde ve", root / "ve")
-        pixels = score_sde(path, steps)
-        found.append(
-            {"use": "score SDE VE", "pipeline": "ScoreSdeVePipeline", "sampler": "predictor-corrector"}
-            | {"latents": "", "pixels": f"{255 * pixels:.1e}"}
-        )
+        for use, (kind, sampler, make_it) in OF_NOISE.items():
+            if only and not {use, sampler} & set(only):
+                continue
+            with quiet():
+                path = make_it(root / use.replace(" ", "-"))
+            pixels = of_noise(path, kind, steps, 1 if use == "score SDE VE" else N)
+            found.append(
+                {"use": use, "pipeline": kind, "sampler": sampler, "latents": "", "pixels": f"{255 * pixels:.1e}"}
+            )
+            print(" ".join(found[-1].values()), flush=True)
     return found
 
 
@@ -63,7 +74,7 @@ def merged(found: list[dict[str, str]], file: Path) -> list[dict[str, str]]:
     with file.open(newline="", encoding="utf-8") as f:
         old = [{k: v for k, v in row.items() if k != "diffusers"} for row in csv.DictReader(f)]
     rows_ = {(row["use"], row["sampler"]): row for row in [*old, *found]}
-    uses, columns = [*CASES, "score SDE VE"], [*SAMPLERS]
+    uses, columns = [*CASES, *OF_NOISE], [*SAMPLERS]
 
     def place(row: dict[str, str]) -> tuple[int, int]:
         return uses.index(row["use"]), columns.index(row["sampler"]) if row["sampler"] in columns else len(columns)
@@ -91,7 +102,7 @@ def main() -> None:
     """Compare, write, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--steps", type=int, default=20, help="of the score SDE (default 20)")
+    parser.add_argument("--steps", type=int, default=20, help="of those that are told nothing (default 20)")
     parser.add_argument(
         "--only",
         nargs="+",

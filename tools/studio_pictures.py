@@ -111,7 +111,8 @@ def evaluate(visit: Visit, folder: Path, run: str | None) -> None:
     visit.tab("Evaluate")
     if run is not None:
         visit.write("#o-what", run)  # of the digits, as they are chosen when the page opens
-    visit.write("#o-evaluated", "64")
+    visit.write("#o-evaluated", "24")
+    visit.write("#o-evaluated-steps", "6")
     visit.write("#o-metrics", "kid")
     visit.press(".o-go")
     visit.until(lambda: visit.all("#o-evaluation iframe"))

@@ -170,13 +170,18 @@ def compare(path: Path, case: Case, sampler: str | None = None) -> Difference:
     )
 
 
+def of_noise(path: Path, kind: str, steps: int, n: int = N) -> float:
+    """The largest difference of a pixel, on [0, 1], by a pipeline that draws without being told anything."""
+    ours = system_at(path).sample(n, steps=steps, seed=0).tensor.clamp(-1, 1)
+    with quiet(), drawing(Rng(range(n))):
+        theirs = pipeline_at(path, kind)(batch_size=n, num_inference_steps=steps, output_type="np").images
+    assert float(ours.std()) > 0.01  # no blank picture
+    return float((ours / 2 + 0.5 - torch.from_numpy(theirs).permute(0, 3, 1, 2)).abs().max())
+
+
 def score_sde(path: Path, steps: int) -> float:
-    """The largest difference of a pixel, on [0, 1], by the score SDE's predictor and corrector.
+    """That of the score SDE's predictor and corrector.
 
     Of one sample: diffusers takes the size of a corrector's move from the whole batch.
     """
-    ours = system_at(path).sample(1, steps=steps, seed=0).tensor
-    with quiet(), drawing(Rng([0])):
-        theirs = pipeline_at(path, "ScoreSdeVePipeline")(num_inference_steps=steps, output_type="np").images
-    assert float(ours.std()) > 0.01  # no blank picture
-    return float((ours / 2 + 0.5 - torch.from_numpy(theirs).permute(0, 3, 1, 2)).abs().max())
+    return of_noise(path, "ScoreSdeVePipeline", steps, 1)

@@ -62,15 +62,14 @@ def of_lines(args: argparse.Namespace, system: System, given: Tensor | None, rea
     lines = line_art(given) if given is not None else sketched(args, read, (width, height))
     many = lines.repeat_interleave(args.n, 0)
     if args.hint is None:
-        words = {} if not system.classes else {"label": -1 if args.label is None else args.label}
+        words: dict[str, Any] = {} if not system.classes else {"label": -1 if args.label is None else args.label}
         made = system.sample(
             len(many),
             steps=args.steps,
             seed=args.seed,
             guidance=args.guidance,
             batch=args.batch,
-            **words,
-            **{NAME: many},
+            **{**words, NAME: many},
         )
     else:
         for option in ("label", "guidance"):
@@ -206,7 +205,7 @@ def require_pictures(system: Any, what: str) -> None:
         raise CapabilityError(
             f"'{system.recipe}' finds things in pictures: ornstein edit {what} --task find --image FILE"
         )
-    shape = getattr(system, "data_shape", ())
+    shape: tuple[int, ...] = getattr(system, "data_shape", ())
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise CapabilityError(f"'{system.recipe}' makes no pictures, and so there is none to edit")
 

@@ -22,7 +22,7 @@ def told(args: argparse.Namespace, system: Any) -> dict[str, Tensor]:
     Raises:
         UsageError: an option that the system has no use for. DataError: files that are no such pictures.
     """
-    found = {}
+    found: dict[str, Tensor] = {}
     if args.examples is not None:
         found |= _examples(args, system)
     if args.layout is not None:

@@ -39,6 +39,10 @@ class Codec(nn.Module, ABC):
             "Ask for the likelihood of a system in the data's own space"
         )
 
+    def data_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one sample of the data whose state has this ``shape``; the same where a codec does not say."""
+        return shape
+
     def preview(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         """A quick look at an unfinished state; the full decoding unless a codec has something cheaper."""
         return self.decode(state, cond)

@@ -93,6 +93,9 @@ class Haar(Codec):
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         return self.pixels.decode(ihaar(state), cond)
 
+    def data_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[0] // 4, 2 * shape[1], 2 * shape[2]
+
 
 @final
 class InPixels(nn.Module):

@@ -59,3 +59,6 @@ class AnalogBits(Codec):
 
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         return self.levels.decode(self.gather(state), cond)
+
+    def data_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[0] // self.bits, *shape[1:]

@@ -32,3 +32,6 @@ class WithVelocity(Codec):
 
     def decode(self, state: Tensor, cond: Cond = NO_COND) -> Tensor:
         return self.inner.decode(state.chunk(2, 1)[0], cond)
+
+    def data_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.inner.data_shape((shape[0] // 2, *shape[1:]))

@@ -59,9 +59,12 @@ class Loader:
         if workers < 0:
             raise UsageError(f"workers must be at least 0, got {workers}")
         if len(images) < batch:
+            kind = getattr(images, "kind", "images")
+            what = "images" if kind == "images" else "windows" if kind == "windows" else "samples"
             raise DataError(
-                f"'{images.name}' has {len(images)} images, fewer than a batch of {batch}; "
-                f"lower the batch to {len(images)} or less (batch={len(images)} among the recipe's settings), or add images"
+                f"'{images.name}' has {len(images)} {what}, fewer than a batch of {batch}; "
+                f"lower the batch to {len(images)} or less (batch={len(images)} among the recipe's settings), or add "
+                f"{'rows' if what == 'windows' else what}"
             )
         if flip and getattr(images, "kind", "images") != "images":
             raise UsageError(f"'{images.name}' are no images and cannot be mirrored left to right; leave out flip")

@@ -68,16 +68,14 @@ class System:
     extra: dict[str, nn.Module] = field(default_factory=dict)
     """what training needs beside codec and denoiser, and a checkpoint must keep: teachers, targets, counters"""
     data_shape: tuple[int, ...] = ()
-    """of one sample, where the codec changes it; by default the config's, or else that of the state"""
+    """of one sample; by default as the codec says"""
     weights: dict[str, Any] = field(default_factory=dict)
     """where the weights come from: hash, run, step; empty for an untrained system"""
     unfinished: str = ""
     """why samples of a run would be noise: it stopped before the stage that trains the denoiser"""
 
     def __post_init__(self) -> None:
-        if not self.data_shape:  # bits, wavelets and velocities have other sizes than the pictures that they stand for
-            said = getattr(self.config, "shape", ())
-            self.data_shape = tuple(said) if len(said) == len(self.shape) else self.shape
+        self.data_shape = self.data_shape or self.codec.data_shape(self.shape)
 
     @property
     def one_shot(self) -> bool:

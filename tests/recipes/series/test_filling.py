@@ -132,6 +132,8 @@ def test_training_refuses_what_cannot_be_learned(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match=r"horizon must lie in 1 \.\. 11, below the window of 12 steps, got 24"):
         train(frame(), {"task": "forecast", "horizon": 24})
+    with pytest.raises(UsageError, match="say how many steps ahead: horizon"):
+        train(frame(), {"task": "forecast"})
     with pytest.raises(UsageError, match="task must be one of"):
         train(frame(), {"task": "imputation"})
     with pytest.raises(DataError, match="column 'temp' of 'frame' has no value at all"):
@@ -143,6 +145,8 @@ def test_training_refuses_what_cannot_be_learned(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
     with pytest.raises(UsageError, match="a lag of 9 steps reaches back beyond the context of 8"):
         ornstein.build("timegrad", settings={"window": 12, "horizon": 4, "lags": "9"})
+    with pytest.raises(DataError, match=r"'frame' has 1 windows, fewer than a batch of 4; lower .* or add rows"):
+        train(frame().iloc[:12], {})
 
 
 def test_covariates_series_and_classes_reach_the_network(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ornstein.recipes import registry
 from ornstein.recipes.checks.gaussian_series import Unconditional
 from ornstein.recipes.series.common import FillConfig
 from ornstein.recipes.series.data import roughness, settings_of
+from ornstein.recipes.series.fill import _batches
 from ornstein.samplers.base import simulate
 from ornstein.samplers.grids import get_grid
 
@@ -61,3 +62,12 @@ def test_the_denoiser_is_scaled_to_what_is_denoised() -> None:
     assert FillConfig(rough=0.3).spread == 0.3
     assert FillConfig(rough=0.3, anchored=False).spread == 1.0
     assert FillConfig(rough=0.3, sigma_data=0.7).spread == 0.7
+
+
+@pytest.mark.parametrize(("windows", "n", "most"), [(3, 5, 4), (3, 40, 64), (2, 100, 64), (1, 32, 256)])
+def test_batches_cover_every_draw_once(windows: int, n: int, most: int) -> None:
+    found = _batches(windows, n, most)
+    assert [i for rows in found for i in rows] == list(range(windows * n))
+    assert max(map(len, found)) <= most
+    if n >= 32:
+        assert all(rows[0] // n == rows[-1] // n for rows in found)

@@ -35,6 +35,8 @@ class Windows:
         least: windows with fewer observed cells than this are left out.
     """
 
+    kind = "windows"
+
     def __init__(
         self,
         table: SeriesTable,

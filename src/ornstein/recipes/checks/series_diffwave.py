@@ -16,7 +16,7 @@ from ornstein.recipes.series.data import settings_of, training_windows
 from ornstein.recipes.series.generator import Generator, series_diffwave
 from ornstein.training.fit import Engine, fit
 
-LENGTH, STEPS, BATCH, TRAINING, DRAWS = 24, 1500, 64, 4000, 600
+LENGTH, STEPS, BATCH, TRAINING, DRAWS = 24, 500, 64, 4000, 600
 CLASSES = ("slow", "fast")
 PERIODS = (12.0, 6.0)
 
@@ -85,8 +85,8 @@ def measure(seed: int) -> dict[str, float]:
 CHECK = Check(
     recipe="series-diffwave",
     paper="class-conditional spoken digits: accuracy 98.3 %, Inception score 9.0 of a possible 10",
-    claim="trained for two minutes on two classes of oscillations, draws of a class have its covariance, up to a fraction of the "
-    "distance between the classes, and the best possible classifier knows them as it knows data",
+    claim="trained for half a minute on two classes of oscillations, draws of a class have its covariance, up to a fraction of "
+    "the distance between the classes, and the best possible classifier knows them as it knows data",
     conditions=(
         Condition("accuracy", ">", "accuracy_data", "nearly as well as data are told apart", 0.97),
         Condition(

@@ -194,6 +194,8 @@ class FillConfig(NoiseConfig):
         super().__post_init__()
         if self.task not in ("impute", "forecast"):
             raise UsageError(f"task must be 'impute' or 'forecast', got '{self.task}'")
+        if self.task == "forecast" and self.horizon == 0:
+            raise UsageError("to forecast, say how many steps ahead: horizon, such as 24")
         if self.task == "forecast" and not 0 < self.horizon < self.window:
             raise UsageError(
                 f"to forecast, the horizon must lie in 1 .. {self.window - 1}, below the window of {self.window} steps, got "

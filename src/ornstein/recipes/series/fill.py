@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ornstein.recipes.series.system import SeriesSystem
 
 
+MANY = 32
+"""Draws of a window from which on they make a batch of their own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Draws:
     """How many draws of each sought value, and how they are made; the fields are the arguments of
@@ -176,19 +180,25 @@ def _draw(system: SeriesSystem, windows: Windows, draws: Draws) -> np.ndarray:
         if isinstance(denoiser, Preconditioned):
             denoiser.autocast = torch.bfloat16 if draws.fast else None
         with torch.no_grad():
-            for start in range(0, total, draws.batch):
-                rows = range(start, min(start + draws.batch, total))
+            for rows in _batches(len(windows), draws.n, draws.batch):
                 rng = Rng([draws.seed + i for i in rows])
                 chosen = [i // draws.n for i in rows]
                 cond = {k: v.to(device) for k, v in known(system, windows, chosen, lengths).items()}
                 x, _ = system.draw(move, times, rng, cond)
-                out[start : start + len(x)] = system.codec.decode(x, cond).cpu().numpy()
+                out[rows.start : rows.stop] = system.codec.decode(x, cond).cpu().numpy()
                 if draws.on_step is not None:
                     draws.on_step((rows[-1] + 1) / total)
     finally:
         if isinstance(denoiser, Preconditioned):
             denoiser.autocast = before
     return out.reshape(len(windows), draws.n, *system.shape)
+
+
+def _batches(windows: int, n: int, most: int) -> list[range]:
+    """Draws that are made at once: of a single window where it has many, because they share all that the network is told."""
+    if n < MANY:
+        return [range(start, min(start + most, windows * n)) for start in range(0, windows * n, most)]
+    return [range(w * n + i, w * n + min(i + most, n)) for w in range(windows) for i in range(0, n, most)]
 
 
 def known(

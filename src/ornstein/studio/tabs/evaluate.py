@@ -29,7 +29,7 @@ def build(page: Page, command: Command) -> None:
             )
             with gr.Row():
                 n = gr.Number(500, label="Samples", precision=0, minimum=2, min_width=90, elem_id="o-evaluated")
-                steps = gr.Number(None, label="Steps", precision=0, min_width=90)
+                steps = gr.Number(None, label="Steps", precision=0, min_width=90, elem_id="o-evaluated-steps")
                 seed = gr.Number(0, label="Seed", precision=0, min_width=90)
             split = gr.Dropdown(["test", "train"], value="test", label="Part of the set")
             metrics = gr.Textbox(
