@@ -11,7 +11,6 @@ the picture is from that without options. Writes ``benchmarks/results/checkpoint
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -20,6 +19,8 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+
+from csv_rows import write_rows
 
 RESULTS = Path(__file__).resolve().parent / "results"
 OPTIONS = (
@@ -131,11 +132,8 @@ def main() -> None:
             print(
                 "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else str(v) for k, v in rows[-1].items()), flush=True
             )
-    RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / "checkpoint_memory.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    shown = [{k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    write_rows(RESULTS / "checkpoint_memory.csv", shown)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ resident memory of the whole process (Linux). Writes ``benchmarks/results/checkp
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -27,10 +26,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from csv_rows import read_rows, write_rows
+from pages import show_table
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "checkpoint_speed.csv"
 PAGE = ROOT / "docs" / "guide" / "real-checkpoints.md"
-BEGIN, END = "<!-- speed: begin -->\n", "<!-- speed: end -->\n"
 SIDES = ("ornstein", "diffusers")
 NUMBERS = ("start_s", "step_s", "whole_s", "peak_mb")
 
@@ -170,20 +171,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def write(rows: list[dict[str, Any]]) -> None:
     """The CSV, with the rows of other cases kept, and the page's table."""
-    if RESULTS.is_file():
-        with RESULTS.open(newline="") as file:
-            former = {row["case"]: row for row in csv.DictReader(file)}
-    else:
-        former = {}
-    new = former | {row["case"]: row for row in rows}
+    new = {row["case"]: row for row in [*read_rows(RESULTS), *rows]}
     ordered = [new[name] for name in CASES if name in new]
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(ordered[-1]))
-        writer.writeheader()
-        writer.writerows(ordered)
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    PAGE.write_text(before + BEGIN + table(ordered) + END + rest.partition(END)[2], encoding="utf-8")
+    write_rows(RESULTS, ordered)
+    show_table(PAGE, "speed", table(ordered))
 
 
 def main() -> None:

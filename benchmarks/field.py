@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pages import show_table
 
 import ornstein
 from ornstein.data import Loader, open_data
@@ -131,6 +132,7 @@ def main() -> None:
         pictures.mkdir(parents=True, exist_ok=True)
         (pictures / f"{args.data}-fd.svg").write_text(comparison.plot("fd"), encoding="utf-8")
         picture.quantize(32).save(pictures / f"{args.data}.png", optimize=True)
+        show_table(args.docs / "benchmark.md", args.data, table)
     print(table)
 
 

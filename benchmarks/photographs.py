@@ -17,13 +17,13 @@ the truth; consistency is how well the result explains what was measured (PSNR i
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import skimage
 import torch
+from csv_rows import read_rows, write_rows
 from PIL import Image
 from skimage import metrics, restoration, transform
 from sklearn import datasets
@@ -43,7 +43,6 @@ from ornstein.recipes.system import System
 SIZE, SHOWN = 64, 4
 ROOT = Path(__file__).parent
 RESULTS, PICTURES = ROOT / "results" / "photographs.csv", ROOT.parent / "docs" / "pictures"
-COLUMNS = ["data", "task", "method", "psnr", "ssim", "consistency", "fd", "pictures", "steps", "training_images"]
 HELD_OUT = ("chelsea", "coffee")
 SEEN = ("astronaut", "rocket", "motorcycle_left", "china", "flower")
 SETTINGS = {"widths": (32, 64, 96), "blocks": 1, "attention": (2,), "batch": 8, "flip": True, "patch": 2}
@@ -245,19 +244,20 @@ def main() -> None:
     methods = args.methods.split(",")
     system, x, seen = prepared(args)
     results = restored(system, x, methods, args.steps)
-    given, rows = measurements(x), []
+    given = measurements(x)
+    rows: list[dict[str, object]] = []
     for task, made in results.items():
         for name, found in made.items():
             row = scores(found, x, given[task])
             ours = name in methods
-            figures = [f"{v:.3f}" for v in row.values()]
-            rows.append([args.data, task, name, *figures, len(x), args.steps if ours else 0, seen if ours else 0])
+            rows.append(
+                {"data": args.data, "task": task, "method": name}
+                | {k: f"{v:.3f}" for k, v in row.items()}
+                | {"pictures": len(x), "steps": args.steps if ours else 0, "training_images": seen if ours else 0}
+            )
             print(f"{task:9} {name:16} " + "  ".join(f"{k} {v:.3f}" for k, v in row.items()), flush=True)
-    if RESULTS.exists():
-        with RESULTS.open(newline="", encoding="utf-8") as file:
-            rows += [row for row in list(csv.reader(file))[1:] if row[0] != args.data]
-    with RESULTS.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([COLUMNS, *sorted(rows, key=lambda row: row[0])])
+    others: list[dict[str, object]] = [dict(row) for row in read_rows(RESULTS) if row["data"] != args.data]
+    write_rows(RESULTS, sorted(rows + others, key=lambda row: str(row["data"])))
     draw(x, results, methods, PICTURES / f"restored-{args.data}.png")
 
 

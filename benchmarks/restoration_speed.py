@@ -9,12 +9,12 @@ fastest of each counts, so that what else the machine does falls on all alike.
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from csv_rows import write_rows
 
 import ornstein
 from ornstein.core.measurement import Measurement
@@ -69,15 +69,12 @@ def main() -> None:
         ratio = seconds / best[PLAIN]
         limit = 1.0 if name == PLAIN else LIMITS[gradient]
         rows.append(
-            [name, gradient, args.images, args.steps, round(seconds, 2), round(ratio, 3), limit, ratio <= limit]
+            {"method": name, "gradient": gradient, "images": args.images, "steps": args.steps}
+            | {"processor_seconds": round(seconds, 2), "times_sampling": round(ratio, 3)}
+            | {"at_most": limit, "holds": ratio <= limit}
         )
         print(f"{name:10} {seconds:8.2f} s  {ratio:5.2f} times sampling (at most {limit:g})", flush=True)
-    with RESULTS.open("w", newline="") as file:
-        out = csv.writer(file)
-        out.writerow(
-            ["method", "gradient", "images", "steps", "processor_seconds", "times_sampling", "at_most", "holds"]
-        )
-        out.writerows(rows)
+    write_rows(RESULTS, rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ For each family of pipelines, each way to use it and each sampler: same weights,
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 import tempfile
 import warnings
@@ -16,6 +15,8 @@ from pathlib import Path
 
 import diffusers
 import torch
+from csv_rows import read_rows, write_rows
+from pages import show_table
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -27,7 +28,6 @@ from interop.same import SAMPLERS, N, compare, of_noise, quiet  # noqa: E402
 
 PAGE = ROOT / "docs" / "guide" / "real-checkpoints.md"
 RESULTS = ROOT / "benchmarks" / "results" / "same_picture.csv"
-BEGIN, END = "<!-- same pictures: begin -->\n", "<!-- same pictures: end -->\n"
 
 
 OF_NOISE: dict[str, tuple[str, str, Callable[[Path], Path]]] = {
@@ -71,8 +71,7 @@ def rows(steps: int, only: list[str]) -> list[dict[str, str]]:
 
 def merged(found: list[dict[str, str]], file: Path) -> list[dict[str, str]]:
     """New rows with those of a file that were not measured again, in the order of the uses."""
-    with file.open(newline="", encoding="utf-8") as f:
-        old = [{k: v for k, v in row.items() if k != "diffusers"} for row in csv.DictReader(f)]
+    old = [{k: v for k, v in row.items() if k != "diffusers"} for row in read_rows(file)]
     rows_ = {(row["use"], row["sampler"]): row for row in [*old, *found]}
     uses, columns = [*CASES, *OF_NOISE], [*SAMPLERS]
 
@@ -116,13 +115,8 @@ def main() -> None:
     found = rows(args.steps, args.only)
     if args.only:
         found = merged(found, args.out)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [*found[0], "diffusers"])
-        writer.writeheader()
-        writer.writerows({**row, "diffusers": diffusers.__version__} for row in found)
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    PAGE.write_text(before + BEGIN + table(found) + END + rest.partition(END)[2], encoding="utf-8")
+    write_rows(args.out, [{**row, "diffusers": diffusers.__version__} for row in found])
+    show_table(PAGE, "same pictures", table(found))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ boosting scikit-learn, the peer PyPOTS (https://pypots.com); what is not install
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from statistics import fmean
 
 import numpy as np
 import torch
+from csv_rows import read_rows, write_rows
 
 from ornstein.data import Loader
 from ornstein.data.series import Record, SeriesTable, open_series
@@ -375,10 +375,7 @@ def main() -> None:
     args = parser.parse_args()
     train, record = split(open_series("beijing-hours"))
     std = np.array(train.scales()[1])
-    rows: list[dict[str, object]] = []
-    if args.out.is_file():
-        with args.out.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+    rows: list[dict[str, object]] = [dict(row) for row in read_rows(args.out)]
     for seed in args.seeds:
         for name, make in methods(train, seed, args.minutes, set(args.only)):
             begin = time.process_time()
@@ -401,11 +398,7 @@ def main() -> None:
                     row
                 ]
                 print({k: row[k] for k in FIELDS}, flush=True)
-            args.out.parent.mkdir(parents=True, exist_ok=True)
-            with args.out.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, FIELDS)
-                writer.writeheader()
-                writer.writerows(rows)
+            write_rows(args.out, rows)
 
 
 if __name__ == "__main__":

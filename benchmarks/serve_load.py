@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import csv
 import json
 import os
 import random
@@ -29,6 +28,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from csv_rows import read_rows, write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLERS = ("edm_heun", "ddim", "dpmpp_2m", "unipc", "euler", "lms", "DPM++ 2M Karras", "Euler a")
@@ -196,13 +197,7 @@ def main() -> None:
     if len(rows) == 2:
         for name in ("per_second", "per_processor_second"):
             print(f"{name}: {rows[0][name] / rows[1][name]:.2f} times as many")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    new = not args.out.exists()
-    with args.out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, [*read_rows(args.out), *rows])
 
 
 if __name__ == "__main__":

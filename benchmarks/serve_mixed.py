@@ -15,7 +15,6 @@ middle of the time on it should be level. ``mb_per_1000`` is the slope over the 
 from __future__ import annotations
 
 import argparse
-import csv
 import http.client
 import io
 import json
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from csv_rows import read_rows, write_rows
 from PIL import Image
 from serve_load import ROOT, SAMPLERS, Server
 
@@ -321,13 +321,7 @@ def main() -> None:
     for text in [*tally.unexpected, *lost][:20]:
         print(text)
     print(json.dumps(row))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    new = not args.out.exists()
-    with args.out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row), lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    write_rows(args.out, [*read_rows(args.out), row])
     if tally.unexpected or lost or code:
         raise SystemExit(1)
 

@@ -10,12 +10,13 @@ model's name and settings on it. ``opens_s`` is from the address to the drawn ta
 from __future__ import annotations
 
 import argparse
-import csv
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from csv_rows import write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
@@ -62,11 +63,7 @@ def main() -> None:
     if program is None or driver is None:
         raise SystemExit("install Chromium and its driver: apt install chromium chromium-driver")
     rows = [measure(program, driver) for _ in range(args.repeats)]
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(args.out, rows)
     for row in rows:
         print(row)
 

@@ -12,7 +12,6 @@ docs/guide/provenance.md.
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from csv_rows import read_rows, write_rows
+from pages import show_table
 from PIL import Image
 
 from ornstein.provenance.files import as_bytes
@@ -34,7 +35,6 @@ NAMES = (
 PAYLOAD = 0xC0FFEE42
 RESULTS = Path("benchmarks/results/watermark.csv")
 GUIDE = Path("docs/guide/provenance.md")
-BEGIN, END = "<!-- table of benchmarks/watermark.py -->", "<!-- end of the table -->"
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -135,17 +135,11 @@ def alarms(method: str, images: Sequence[Image.Image], size: int, count: int) ->
 
 def write(rows: list[dict[str, object]]) -> list[dict[str, str]]:
     """Add rows to those of other methods and sizes; returns all."""
-    old: list[dict[str, str]] = []
-    if RESULTS.exists():
-        with RESULTS.open(newline="") as file:
-            old = list(csv.DictReader(file))
+    old = read_rows(RESULTS)
     new = {(r["method"], str(r["size"])) for r in rows}
     merged = [r for r in old if (r["method"], r["size"]) not in new] + [{k: str(v) for k, v in r.items()} for r in rows]
     merged.sort(key=lambda r: (r["method"] != "spread", -int(r["size"])))
-    with RESULTS.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(merged[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(merged)
+    write_rows(RESULTS, merged)
     return merged
 
 
@@ -181,11 +175,7 @@ def main() -> None:
             row = {"method": method, "size": size, **survival(get_mark(method, "benchmark"), kept, size)}
             row |= alarms(method, kept, size, args.unmarked)
             print(row, flush=True)
-            text = table(write([row]))
-            page = GUIDE.read_text(encoding="utf-8")
-            before, _, rest = page.partition(BEGIN)
-            _, _, after = rest.partition(END)
-            GUIDE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+            show_table(GUIDE, "watermark", table(write([row])))
 
 
 if __name__ == "__main__":

@@ -498,6 +498,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
                 "batch": 16,
                 "noise": "chain",
                 "anchored": False,
+                "placed": False,
             }
             | {
                 "masks": ("random",),

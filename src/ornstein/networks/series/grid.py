@@ -95,7 +95,7 @@ class GridTransformer(nn.Module):
         hidden: int = 64,
         noise: int = 128,
         feature: int = 16,
-        placed: bool = False,
+        placed: bool = True,
     ):
         super().__init__()
         if width % heads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -92,7 +92,7 @@ class SeriesConfig:
         return torch.bfloat16 if self.precision == "bf16" else None
 
     @property
-    def told(self) -> dict[str, int]:
+    def told(self) -> dict[str, Any]:
         """Widths of the conditions that the network takes beside the values."""
         return {"calendar": 2 * len(self.calendar), "static": len(self.static), "classes": len(self.classes)}
 

@@ -24,6 +24,8 @@ class CSDI(FillConfig):
     heads: int = 2
     layers: int = 3
     hidden: int = 64
+    placed: bool = True
+    """time and column enter before the first attention too; in the paper only behind each"""
 
 
 @recipe(
@@ -41,7 +43,7 @@ class CSDI(FillConfig):
 def csdi(c: CSDI = CSDI()) -> SeriesSystem:
     """The CSDI system."""
     network = GridTransformer(
-        len(c.columns), **c.told, width=c.width, heads=c.heads, layers=c.layers, hidden=c.hidden
+        len(c.columns), **c.told, width=c.width, heads=c.heads, layers=c.layers, hidden=c.hidden, placed=c.placed
     )  # fmt: skip
     return denoised(
         "csdi", c, network, lambda d, codec: Imputation(d, codec, c.times(d), c.hiding(), anchored=c.anchored)
