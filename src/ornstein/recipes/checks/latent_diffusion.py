@@ -4,7 +4,7 @@ Judged in the features of the Fashion-MNIST classifier, which no loss here has s
 their gradients.
 
 The sizes are those of a check of minutes: an autoencoder of widths 8, 16 and 32, networks of 32 channels and two blocks on the
-latents and on pixels (the same but for what goes in and out), batches of 16; 250 steps of the autoencoder and 500 on latents,
+latents and on pixels (the same but for what goes in and out), batches of 16; 400 steps of the autoencoder and 600 on latents,
 and on pixels as many as fit into the processor time of both.
 """
 
@@ -40,7 +40,7 @@ from ornstein.training.fit import Engine, Stage, Update, fit
 
 SETTINGS = LatentDiffusion(
     size=28, channels=1, batch=16, ema_half_life=10_000, lr=4e-3, decay_steps=500, widths=(32,), blocks=2, attention=(0,),
-    warmup=30, codec_widths=(8, 16, 32), critic_width=16, critic_start=120, autoencoder_steps=250, codec_lr=3e-3, steps=750,
+    warmup=30, codec_widths=(8, 16, 32), critic_width=16, critic_start=190, autoencoder_steps=400, codec_lr=3e-3, steps=1000,
 )  # fmt: skip
 PIXELS = DDPM(
     size=28,
