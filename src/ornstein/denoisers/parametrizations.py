@@ -199,21 +199,14 @@ class EDMScaling(Parametrization):
         return sigma * self.sigma_data / (sigma**2 + self.sigma_data**2).sqrt()
 
 
-@final
-class Clocked(Parametrization):
-    r"""Another parametrisation whose network is told the noise level in place of t: 1000 (high - log SNR)/(high - low).
+class Derived(Parametrization):
+    """Leaves everything to another parametrisation; what is made of it changes what the network is told, or its output."""
 
-    For schedules that change while the network is trained: the same level then looks the same. Kingma et al. 2021.
-    """
-
-    def __init__(self, base: Parametrization, low: float, high: float):
-        if not low < high:
-            raise UsageError(f"a clock of noise levels needs low < high in log-SNR, got {low} and {high}")
-        self.base, self.low, self.high, self.needs = base, low, high, base.needs
+    def __init__(self, base: Parametrization):
+        self.base, self.needs = base, base.needs
 
     def inputs(self, process: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        x, _ = self.base.inputs(process, x_t, t)
-        return x, 1000 * (self.high - process.log_snr(t)) / (self.high - self.low)
+        return self.base.inputs(process, x_t, t)
 
     def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Posterior:
         return self.base.posterior(process, out, x_t, t)
@@ -223,6 +216,24 @@ class Clocked(Parametrization):
 
     def gain(self, process: Affine, t: Tensor) -> Tensor:
         return self.base.gain(process, t)
+
+
+@final
+class Clocked(Derived):
+    r"""Another parametrisation whose network is told the noise level in place of t: 1000 (high - log SNR)/(high - low).
+
+    For schedules that change while the network is trained: the same level then looks the same. Kingma et al. 2021.
+    """
+
+    def __init__(self, base: Parametrization, low: float, high: float):
+        if not low < high:
+            raise UsageError(f"a clock of noise levels needs low < high in log-SNR, got {low} and {high}")
+        super().__init__(base)
+        self.low, self.high = low, high
+
+    def inputs(self, process: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        x, _ = self.base.inputs(process, x_t, t)
+        return x, 1000 * (self.high - process.log_snr(t)) / (self.high - self.low)
 
 
 @final

@@ -14,10 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ornstein.core.distributions import Posterior
 from ornstein.core.errors import UsageError
-from ornstein.denoisers.parametrizations import Parametrization
-from ornstein.processes.base import Affine
 from ornstein.processes.schedules import Schedule
 
 
@@ -116,40 +113,3 @@ class RatioTable(Schedule):
         part = torch.where(r == a, torch.zeros_like(r), torch.where(r >= b, torch.ones_like(r), part))
         u = torch.where(r < table[0], r / table[0] - 1, low + part)
         return (u + 1) / self.steps
-
-
-@final
-class Told(Parametrization):
-    """Another parametrisation whose network is told ``scale t - offset``, as it is, rounded, or cut to a whole number."""
-
-    def __init__(
-        self,
-        base: Parametrization,
-        scale: int,
-        offset: int,
-        form: Literal["exact", "round", "floor", "log"] = "exact",
-        top: float | None = None,
-    ):
-        self.base, self.scale, self.offset, self.form, self.top = base, scale, offset, form, top
-        self.needs = base.needs
-
-    def inputs(self, process: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        if self.form == "log":
-            return x_t, -process.log_snr(t) / 8  # ln(sigma/alpha)/4
-        u = t * self.scale - self.offset
-        if self.form == "round":
-            u = u.round()
-        elif self.form == "floor":
-            u = (u + 1e-6).floor()
-            if self.top is not None:
-                u = u.clamp(max=self.top)
-        return x_t, u
-
-    def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Posterior:
-        return self.base.posterior(process, out, x_t, t)
-
-    def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        return self.base.target(process, x_0, x_t, t)
-
-    def gain(self, process: Affine, t: Tensor) -> Tensor:
-        return self.base.gain(process, t)

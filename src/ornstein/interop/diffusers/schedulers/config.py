@@ -61,6 +61,16 @@ _NOT_ADAMS = (
     "use_dynamic_shifting",
     "time_shift_type",
 )
+_EDM: dict[str, Any] = {
+    "sigma_min": 0.002,
+    "sigma_max": 80.0,
+    "sigma_data": 0.5,
+    "sigma_schedule": "karras",
+    "num_train_timesteps": 1000,
+    "prediction_type": "epsilon",
+    "rho": 7.0,
+    "final_sigmas_type": "zero",
+}
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "DDPMScheduler": {
@@ -165,13 +175,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "shift_terminal": None,
     },
     "EDMDPMSolverMultistepScheduler": {
-        "sigma_min": 0.002,
-        "sigma_max": 80.0,
-        "sigma_data": 0.5,
-        "sigma_schedule": "karras",
-        "num_train_timesteps": 1000,
-        "prediction_type": "epsilon",
-        "rho": 7.0,
+        **_EDM,
         "solver_order": 2,
         "thresholding": False,
         "dynamic_thresholding_ratio": 0.995,
@@ -180,18 +184,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "solver_type": "midpoint",
         "lower_order_final": True,
         "euler_at_final": False,
-        "final_sigmas_type": "zero",
     },
-    "EDMEulerScheduler": {
-        "sigma_min": 0.002,
-        "sigma_max": 80.0,
-        "sigma_data": 0.5,
-        "sigma_schedule": "karras",
-        "num_train_timesteps": 1000,
-        "prediction_type": "epsilon",
-        "rho": 7.0,
-        "final_sigmas_type": "zero",
-    },
+    "EDMEulerScheduler": _EDM,
     "FlowMatchEulerDiscreteScheduler": {
         "num_train_timesteps": 1000,
         "shift": 1.0,

@@ -13,8 +13,7 @@ from torch import Tensor
 from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.interop.diffusers.schedulers import spacing
-from ornstein.interop.diffusers.schedulers.betas import Told
-from ornstein.interop.diffusers.schedulers.told import ToldAt
+from ornstein.interop.diffusers.schedulers.told import Told, ToldAt
 from ornstein.interop.diffusers.schedulers.words import (
     Plan,
     Scheduler,

@@ -14,10 +14,10 @@ from ornstein.denoisers.denoiser import Denoiser
 from ornstein.denoisers.parametrizations import X0, Eps, Parametrization, Velocity
 from ornstein.interop.diffusers.schedulers import spacing
 from ornstein.interop.diffusers.schedulers.adams import AdamsStep
-from ornstein.interop.diffusers.schedulers.betas import Told, betas, first_told
+from ornstein.interop.diffusers.schedulers.betas import betas, first_told
 from ornstein.interop.diffusers.schedulers.exponential import Multistep, Singlestep, tapered
 from ornstein.interop.diffusers.schedulers.steps import Tapered, TaperedUniPC
-from ornstein.interop.diffusers.schedulers.told import ToldAt
+from ornstein.interop.diffusers.schedulers.told import Told, ToldAt
 from ornstein.interop.diffusers.schedulers.words import (
     Plan,
     Scheduler,

@@ -14,9 +14,8 @@ from ornstein.core.errors import UsageError
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.denoisers.parametrizations import EDMScaling, Velocity
 from ornstein.interop.diffusers.schedulers import spacing
-from ornstein.interop.diffusers.schedulers.betas import Told
 from ornstein.interop.diffusers.schedulers.exponential import Multistep, tapered
-from ornstein.interop.diffusers.schedulers.told import Negated
+from ornstein.interop.diffusers.schedulers.told import Negated, Told
 from ornstein.interop.diffusers.schedulers.words import Plan, Scheduler, bounded, require
 from ornstein.processes.gaussian import EDM, FlowMatching
 from ornstein.samplers.base import Sampler

@@ -1,23 +1,51 @@
-"""What a network is told where that depends on the number of steps, and networks that give the opposite sign."""
+"""What networks are told for a time, by a rule or step by step, and networks that give the opposite sign."""
 
 from __future__ import annotations
 
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor
 
 from ornstein.core.distributions import Posterior
-from ornstein.denoisers.parametrizations import Parametrization
+from ornstein.denoisers.parametrizations import Derived, Parametrization
 from ornstein.processes.base import Affine
 
 
 @final
-class ToldAt(Parametrization):
+class Told(Derived):
+    """Another parametrisation whose network is told ``scale t - offset``, as it is, rounded, or cut to a whole number."""
+
+    def __init__(
+        self,
+        base: Parametrization,
+        scale: int,
+        offset: int,
+        form: Literal["exact", "round", "floor", "log"] = "exact",
+        top: float | None = None,
+    ):
+        super().__init__(base)
+        self.scale, self.offset, self.form, self.top = scale, offset, form, top
+
+    def inputs(self, process: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        if self.form == "log":
+            return x_t, -process.log_snr(t) / 8  # ln(sigma/alpha)/4
+        u = t * self.scale - self.offset
+        if self.form == "round":
+            u = u.round()
+        elif self.form == "floor":
+            u = (u + 1e-6).floor()
+            if self.top is not None:
+                u = u.clamp(max=self.top)
+        return x_t, u
+
+
+@final
+class ToldAt(Derived):
     """Another parametrisation whose network is told ``numbers[i]`` at ``times[i]``, and elsewhere what it was told."""
 
     def __init__(self, base: Parametrization, times: Tensor, numbers: Tensor):
-        self.base, self.needs = base, base.needs
+        super().__init__(base)
         self.times, self.numbers = times.double(), numbers.double()
 
     def inputs(self, process: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,31 +54,13 @@ class ToldAt(Parametrization):
         distance, i = (t.unsqueeze(-1) - times).abs().min(-1)
         return x, torch.where(distance < 1e-9, numbers[i], told)
 
-    def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Posterior:
-        return self.base.posterior(process, out, x_t, t)
-
-    def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        return self.base.target(process, x_0, x_t, t)
-
-    def gain(self, process: Affine, t: Tensor) -> Tensor:
-        return self.base.gain(process, t)
-
 
 @final
-class Negated(Parametrization):
+class Negated(Derived):
     """Another parametrisation whose network gives the negative of its output."""
-
-    def __init__(self, base: Parametrization):
-        self.base, self.needs = base, base.needs
-
-    def inputs(self, process: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        return self.base.inputs(process, x_t, t)
 
     def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Posterior:
         return self.base.posterior(process, -out, x_t, t)
 
     def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         return -self.base.target(process, x_0, x_t, t)
-
-    def gain(self, process: Affine, t: Tensor) -> Tensor:
-        return self.base.gain(process, t)

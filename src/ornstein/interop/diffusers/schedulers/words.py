@@ -14,7 +14,8 @@ from ornstein.core.errors import CapabilityError, UsageError
 from ornstein.denoisers.denoiser import Denoiser
 from ornstein.denoisers.parametrizations import X0, Eps, LearnedRange, Parametrization, V
 from ornstein.denoisers.wrappers import Clip, DynamicThreshold
-from ornstein.interop.diffusers.schedulers.betas import RatioTable, Told, betas, zero_terminal_snr
+from ornstein.interop.diffusers.schedulers.betas import RatioTable, betas, zero_terminal_snr
+from ornstein.interop.diffusers.schedulers.told import Told
 from ornstein.processes.base import Affine
 from ornstein.processes.gaussian import VP
 from ornstein.samplers.base import Sampler

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ornstein.core.cond import NO_COND, Cond
-from ornstein.core.distributions import Dirac
 from ornstein.core.errors import UsageError, unknown
 from ornstein.core.rng import Random
 from ornstein.core.shapes import cast
 from ornstein.denoisers.denoiser import Denoiser
-from ornstein.denoisers.parametrizations import Parametrization, ScoreOut
+from ornstein.denoisers.parametrizations import Derived, ScoreOut
 from ornstein.interop.diffusers.pipelines.families.base import Options, same_channels, state_size, system_of
 from ornstein.interop.diffusers.pipelines.folder import Index, load_part
 from ornstein.interop.diffusers.pipelines.networks import HalfRange
@@ -86,23 +85,15 @@ class Score(nn.Module):
 
 
 @final
-class ToldSigma(Parametrization):
+class ToldSigma(Derived):
     """A score times sigma, of a network that is told sigma."""
 
     def __init__(self, high: float):
-        self.base, self.high = ScoreOut(), high
+        super().__init__(ScoreOut())
+        self.high = high
 
     def inputs(self, process: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         return x_t, self.high * t
-
-    def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Dirac:
-        return self.base.posterior(process, out, x_t, t)
-
-    def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        return self.base.target(process, x_0, x_t, t)
-
-    def gain(self, process: Affine, t: Tensor) -> Tensor:
-        return self.base.gain(process, t)
 
 
 @final
