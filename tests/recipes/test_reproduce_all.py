@@ -47,6 +47,8 @@ def test_it_writes_the_rows_and_goes_on_with_what_is_left(tmp_path: Path) -> Non
     for outcome in outcomes:
         row = ledger.read(tmp_path / f"{outcome.recipe}.json")
         assert (outcome.holds, outcome.seconds) == (row.holds, row.seconds)
+        assert row.processor_seconds is not None and 0 < row.processor_seconds < 2 * row.seconds + 1
+        assert row.memory_mib is not None and 100 < row.memory_mib < 4096
     assert not set(due(1, tmp_path)) & set(QUICK)
 
 

@@ -55,6 +55,10 @@ class Row:
     torch: str
     code: str
     """hash of the code that was measured, :func:`ornstein.recipes.fingerprint.code_hash`"""
+    processor_seconds: float | None = None
+    """time of all cores together, which other work on the machine hardly changes; None: measured before it was kept"""
+    memory_mib: float | None = None
+    """the most that the process held; None: not known on this system"""
 
     def __str__(self) -> str:
         return "\n".join([self.title, f"paper: {self.paper_claim}", self.figures()])
@@ -67,7 +71,10 @@ class Row:
             lines.append(f"{'holds ' if c.holds else 'FAILS '} {c.text}    measured | bound per seed: {shown}")
         lines += [
             "",
-            f"{'holds' if self.holds else 'DOES NOT HOLD'} over {len(self.seeds)} seeds, {self.seconds:g} s, {self.machine}",
+            f"{'holds' if self.holds else 'DOES NOT HOLD'} over {len(self.seeds)} seeds, {self.seconds:g} s"
+            + (f" ({self.processor_seconds:g} of a processor)" if self.processor_seconds is not None else "")
+            + (f", {self.memory_mib:.0f} MiB" if self.memory_mib is not None else "")
+            + f", {self.machine}",
         ]
         return "\n".join(lines)
 
@@ -127,13 +134,17 @@ def page(ledger: Sequence[Row], models: Sequence[Bundled] = (), recipes: Sequenc
         "`src/ornstein/results/*.json` by `python -m ornstein.recipes.ledger`; the files are written by "
         "`ornstein reproduce NAME` only.",
         "",
-        "| recipe | holds | seeds | seconds | machine |",
-        "| --- | --- | --- | --- | --- |",
+        "Processor seconds are those of all cores together: a core that does nothing else takes as long. Seconds are "
+        "those of the clock, on a machine that did other work beside it.",
+        "",
+        "| recipe | holds | seeds | processor seconds | seconds | memory, MiB | machine |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in ledger:
         verdict = "yes" if row.holds else "**no**"
         out.append(
-            f"| [{row.recipe}](#{row.recipe}) | {verdict} | {len(row.seeds)} | {row.seconds:.0f} | {row.machine} |"
+            f"| [{row.recipe}](#{row.recipe}) | {verdict} | {len(row.seeds)} | {_whole(row.processor_seconds)} "
+            f"| {row.seconds:.0f} | {_whole(row.memory_mib)} | {row.machine} |"
         )
     if missing := sorted(set(recipes) - {row.recipe for row in ledger}):
         out += ["", f"Not measured yet: {', '.join(f'`{name}`' for name in missing)}."]
@@ -162,6 +173,10 @@ def page(ledger: Sequence[Row], models: Sequence[Bundled] = (), recipes: Sequenc
 
 def _figures(values: Sequence[float]) -> str:
     return ", ".join(f"{v:.4g}" for v in values)
+
+
+def _whole(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
 
 
 def _sentence(text: str) -> str:

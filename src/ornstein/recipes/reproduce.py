@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import tomllib
 from collections.abc import Callable
@@ -71,7 +72,7 @@ def reproduce(
     if not os.access(folder, os.W_OK):
         raise OrnsteinError(f"cannot write to {folder}: no permission. Choose another --out")
     code = code_hash(card, check)  # of what runs, should the files change meanwhile
-    begin, measured = time.monotonic(), []
+    begin, worked, measured = time.monotonic(), processor_seconds(), []
     if on_progress is not None:
         on_progress(0.0, f"seed 1 of {seeds}")
     with ended_by_signals():
@@ -93,9 +94,26 @@ def reproduce(
         machine=machine(),
         torch=torch.__version__,
         code=code,
+        processor_seconds=round(processor_seconds() - worked, 1),
+        memory_mib=peak_memory(),
     )
     ledger.write(row, folder)
     return row
+
+
+def processor_seconds() -> float:
+    """Time that all cores together have worked for this process and the processes it has waited for."""
+    return sum(os.times()[:4])
+
+
+def peak_memory() -> float | None:
+    """The most memory that this process has held, in MiB; None where the system does not tell (Windows)."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(most / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
 def machine() -> str:
