@@ -1,13 +1,13 @@
 """Step-level batching under load: 32 clients, each asking again as soon as it is answered, against one request at a time.
 
-    python benchmarks/serve_load.py [--seconds 60] [--clients 32] [--steps 12] [--guidance 2] [--precision auto] [--mixed] [--out FILE.csv]
+    python benchmarks/serve_load.py [--seconds 60] [--clients 32] [--steps 12] [--guidance 2] [--precision float32] [--mixed]
 
-Both servers are ``ornstein serve fashion-mnist`` in a process of their own; the one that serves one request at a time has
-``--max-batch 1``; both compute in the same precision, by default the server's own. Every request asks for one picture of a seed
-of its own by ``/v1/images/generations``. Told are pictures per second of the clock, pictures per second of the server's processor
-time (which other work on the machine moves less), their ratios, the latencies' median and 95th percentile, requests without an
-answer, and the server's memory at a quarter of the time, at half of it, and at the end. ``--mixed``: requests differ in sampler, steps,
-guidance and number, some are given up by the client, and some are jobs that are cancelled.
+Both servers are ``ornstein serve fashion-mnist`` in a process of its own; the one that serves one request at a time has
+``--max-batch 1``, and both compute in the same precision, by default the server's own. Every request asks for one picture of a
+seed of its own by ``/v1/images/generations``. Told are pictures per second of the clock, pictures per second of the server's
+processor time (which other work on the machine moves less), their ratios, the latencies' median and 95th percentile, requests
+without an answer, and the server's memory at a quarter of the time, at half of it, and at the end. ``--mixed``: requests differ
+in sampler, steps, guidance and number, some are given up by the client, and some are jobs that are cancelled.
 """
 
 from __future__ import annotations
