@@ -1,13 +1,13 @@
 """Step-level batching under load: 32 clients, each asking again as soon as it is answered, against one request at a time.
 
-    python benchmarks/serve_load.py [--seconds 60] [--clients 32] [--steps 12] [--guidance 2] [--fast] [--mixed] [--out FILE.csv]
+    python benchmarks/serve_load.py [--seconds 60] [--clients 32] [--steps 12] [--guidance 2] [--precision float32] [--mixed]
 
-Both servers are ``ornstein serve fashion-mnist`` in a process of their own; the one that serves one request at a time has
-``--max-batch 1``, and with ``--fast`` the networks of both compute in bf16. Every request asks for one picture of a seed of its
-own by ``/v1/images/generations``. Told are pictures per second of the clock, pictures per second of the server's processor time
-(which other work on the machine moves less), their ratios, the latencies' median and 95th percentile, requests without an
-answer, and the server's memory at a quarter of the time and at the end. ``--mixed``: requests differ in sampler, steps,
-guidance and number, some are given up by the client, and some are jobs that are cancelled.
+Both servers are ``ornstein serve fashion-mnist`` in a process of its own; the one that serves one request at a time has
+``--max-batch 1``, and both compute in the same precision, by default the server's own. Every request asks for one picture of a
+seed of its own by ``/v1/images/generations``. Told are pictures per second of the clock, pictures per second of the server's
+processor time (which other work on the machine moves less), their ratios, the latencies' median and 95th percentile, requests
+without an answer, and the server's memory at a quarter of the time, at half of it, and at the end. ``--mixed``: requests differ
+in sampler, steps, guidance and number, some are given up by the client, and some are jobs that are cancelled.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Server:
     """``ornstein serve`` in a process of its own."""
 
-    def __init__(self, batch: int, threads: int, fast: bool = False):
+    def __init__(self, batch: int, threads: int, precision: str = "auto"):
         words = [sys.executable, "-m", "ornstein", "serve", "fashion-mnist", "--port", "0", "--max-batch", str(batch)]
-        words += ["--fast"] if fast else []
+        words += ["--precision", precision]
         paths = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
         around = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         self.process = subprocess.Popen(words, env=around, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
@@ -137,7 +137,7 @@ def client(server: Server, tally: Tally, number: int, until: float, args: argpar
 
 def measure(batch: int, args: argparse.Namespace) -> dict[str, Any]:
     """One server under load."""
-    server, tally = Server(batch, args.threads, args.fast), Tally()
+    server, tally = Server(batch, args.threads, args.precision), Tally()
     try:
         begin, busy = time.monotonic(), server.processor_seconds()
         clients = [
@@ -146,12 +146,14 @@ def measure(batch: int, args: argparse.Namespace) -> dict[str, Any]:
         ]
         for each in clients:
             each.start()
-        time.sleep(args.seconds / 4)
-        early = server.megabytes()
+        memory = []
+        for _ in range(2):
+            time.sleep(args.seconds / 4)
+            memory.append(server.megabytes())
         for each in clients:
             each.join()
         seconds, busy = time.monotonic() - begin, server.processor_seconds() - busy
-        late = server.megabytes()
+        memory.append(server.megabytes())
     finally:
         code = server.close()
     lost = tally.sent - tally.answered - tally.refused - tally.given_up
@@ -167,8 +169,7 @@ def measure(batch: int, args: argparse.Namespace) -> dict[str, Any]:
         "lost": lost,
         "refused": tally.refused,
         "given_up": tally.given_up,
-        "mb_at_quarter": round(early),
-        "mb_at_end": round(late),
+        **{f"mb_at_{when}": round(mb) for when, mb in zip(("quarter", "half", "end"), memory, strict=True)},
         "exit_code": code,
     }
 
@@ -184,13 +185,15 @@ def main() -> None:
     )
     parser.add_argument("--max-batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--fast", action="store_true", help="bf16 network calls in both servers")
+    parser.add_argument(
+        "--precision", default="auto", help="of both servers' network calls (default: the server's own)"
+    )
     parser.add_argument("--mixed", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "serve_load.csv")
     args = parser.parse_args()
     rows = [measure(batch, args) for batch in ((args.max_batch,) if args.mixed else (args.max_batch, 1))]
     kind = "mixed" if args.mixed else f"{args.steps} steps, guidance {args.guidance or 'as the model has it'}"
-    kind += ", bf16" if args.fast else ""
+    kind += "" if args.precision == "auto" else f", {args.precision}"
     for row in rows:
         row |= {"requests": kind, "clients": args.clients, "threads": args.threads}
         print(json.dumps(row), flush=True)

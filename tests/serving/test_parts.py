@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ornstein.serving import trees
 from ornstein.serving.meeting import Meeting
 from ornstein.serving.queue import FairQueue
+from ornstein.serving.sizes import in_sizes
 
 
 def drawn(queue: FairQueue[str]) -> list[str]:
@@ -163,3 +164,31 @@ def test_an_error_is_of_who_asked() -> None:
     meeting.host()
     fine, bad, other = asked(meeting, network, [torch.ones(1, 1), -torch.ones(1, 1), torch.ones(1, 1)])
     assert isinstance(bad, ValueError) and isinstance(fine, Tensor) and isinstance(other, Tensor)
+
+
+class Counting(nn.Module):
+    """2 x + label, and the number of rows of each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def forward(self, x: Tensor, cond: dict[str, Tensor]) -> Tensor:
+        self.sizes.append(len(x))
+        return 2 * x + cond["label"][:, None]
+
+
+@pytest.mark.parametrize("rows", [1, 8, 9, 12, 31, 32, 33, 62, 64, 100])
+def test_calls_of_few_sizes(rows: int) -> None:
+    """Whatever the number of rows, each gets its own answer, and few numbers reach the network."""
+    network, x, label = Counting(), torch.randn(rows, 3), torch.arange(rows)
+    assert torch.equal(in_sizes(network, [x, {"label": label}]), 2 * x + label[:, None])
+    assert max(network.sizes) <= 32
+    assert sum(network.sizes) - rows < 4  # what is called in vain
+    assert all(size <= 8 or size % 4 == 0 for size in network.sizes)
+
+
+def test_what_all_rows_share_is_not_divided() -> None:
+    network = Counting()
+    assert in_sizes(network, [torch.ones(40, 3), {"label": torch.ones(1)}]).shape == (40, 3)
+    assert network.sizes == [40]

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ornstein.core import cond as conditions
 from ornstein.denoisers.denoiser import Denoiser
+from ornstein.serving.sizes import FREE, in_sizes
 
 
 class Call:
@@ -61,7 +62,7 @@ class Meeting:
         self.most = most
         """rows in one call"""
         self.calls = 0
-        """how often a network was called"""
+        """how often a network was called, on a CPU in the parts of :mod:`ornstein.serving.sizes`"""
         self.rows = 0
         """for how many samples in all"""
         self._door = threading.Condition()
@@ -176,11 +177,13 @@ def _together(calls: Sequence[Call]) -> list[Any]:
     """The answers of equal :attr:`Call.key` from one call of the network."""
     first = calls[0]
     with torch.no_grad(), torch.autocast(first.device, dtype=first.autocast, enabled=first.autocast is not None):
-        if len(calls) == 1:
+        if len(calls) == 1 and first.rows <= FREE:
             return [first.network(*first.inputs)]
         inputs = [_cat([c.inputs[i] for c in calls]) for i in range(len(first.inputs))]
-        out = first.network(*inputs)
+        out = in_sizes(first.network, inputs) if first.device == "cpu" else first.network(*inputs)
     sizes = [c.rows for c in calls]
+    if len(calls) == 1:
+        return [out]
     if not isinstance(out, Tensor) or out.shape[0] != sum(sizes):
         raise TypeError(
             f"the network answered {type(out).__name__}, which cannot be divided among {len(sizes)} requests"

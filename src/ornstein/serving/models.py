@@ -11,20 +11,26 @@ from ornstein.core.errors import UsageError, unknown
 from ornstein.recipes.system import System
 from ornstein.serving.errors import UnknownModel
 from ornstein.serving.plans import Model
+from ornstein.serving.precision import Precision, settle
 from ornstein.serving.words import reads_text
 
 Loader = Callable[[], System]
 """Gives the system, ready and of the engine's own: it is moved to the engine's device and never trained."""
 
 
-def loader(what: str | Path, *, fast: bool = False) -> Loader:
-    """The loader of whatever :func:`ornstein.load` reads; ``fast``: bf16 network calls, see :meth:`System.fast`."""
+def loader(what: str | Path, *, precision: Precision = "float32", device: str = "cpu") -> Loader:
+    """The loader of whatever :func:`ornstein.load` reads.
+
+    Args:
+        what: a name, a run, a checkpoint, a folder.
+        precision: of network calls, see :func:`ornstein.serving.precision.settle`.
+        device: where the engine will compute.
+    """
 
     def load() -> System:
         from ornstein.interop.load import load
 
-        system = load(what)
-        return system.fast() if fast else system
+        return settle(load(what), precision, device)
 
     return load
 

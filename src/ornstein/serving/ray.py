@@ -20,6 +20,7 @@ from ornstein.serving.engine import Engine
 from ornstein.serving.hooks import Hook
 from ornstein.serving.http.app import create_app
 from ornstein.serving.models import loader
+from ornstein.serving.precision import Precision
 from ornstein.serving.settings import Limits
 
 Hooks = Callable[[Engine], Sequence[Hook]]
@@ -47,8 +48,8 @@ class Replica:
 
     models: Mapping[str, str]
     """by the names that requests use, what :func:`ornstein.load` reads; paths must be there on every machine"""
-    fast: bool = False
-    """bf16 network calls"""
+    precision: Precision = "auto"
+    """of network calls, see :func:`ornstein.serving.precision.settle`"""
     limits: Limits = field(default_factory=Limits)
     """the most that one request may ask for"""
     hooks: Hooks = safeguarded
@@ -65,7 +66,9 @@ class Replica:
 
     def application(self) -> FastAPI:
         """The HTTP interface on an engine of its own."""
-        loaders = {name: loader(what, fast=self.fast) for name, what in self.models.items()}
+        loaders = {
+            name: loader(what, precision=self.precision, device=self.device) for name, what in self.models.items()
+        }
         engine = Engine(
             loaders, memory_limit=self.memory_limit, max_batch=self.max_batch, queue_limit=self.queue_limit,
             device=self.device,

@@ -35,9 +35,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8000, help="port (default 8000; 0 is any that is free)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument(
-        "--fast",
-        action="store_true",
-        help="bf16 network calls: quicker, not equal to the last digit whatever else runs",
+        "--precision",
+        choices=("auto", "bf16", "float32"),
+        default="auto",
+        help="of network calls (default auto: bf16 on a CPU that multiplies in it, float32 elsewhere)",
     )
     parser.add_argument(
         "--data", type=Path, help="folder where jobs and results are kept (default: a temporary file, gone at the end)"
@@ -95,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     limits = Limits(samples=args.max_n, steps=args.max_steps, seconds=args.timeout, rate=args.rate)
     known = None if args.keys is None else keys.read(args.keys)
     engine = Engine(
-        {name: loader(what, fast=args.fast) for name, what in models.items()},
+        {name: loader(what, precision=args.precision, device=args.device) for name, what in models.items()},
         memory_limit=None if args.memory is None else int(args.memory * 1e6),
         max_batch=args.max_batch,
         queue_limit=args.queue,
