@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from interop.cases import CASES, OWN  # noqa: E402
 from interop.checkpoints import unconditional  # noqa: E402
 from interop.makers import make  # noqa: E402
-from interop.same import SAMPLERS, N, compare, of_noise, quiet  # noqa: E402
+from interop.same import SAMPLERS, N, compare, itself, of_noise, quiet  # noqa: E402
 
 PAGE = ROOT / "docs" / "guide" / "real-checkpoints.md"
 RESULTS = ROOT / "benchmarks" / "results" / "same_picture.csv"
@@ -32,7 +32,16 @@ RESULTS = ROOT / "benchmarks" / "results" / "same_picture.csv"
 
 OF_NOISE: dict[str, tuple[str, str, Callable[[Path], Path]]] = {
     "unconditional, DDPM": ("DDPMPipeline", "DDPM", lambda path: unconditional(path, diffusers.DDPMScheduler())),
-    "unconditional, DDIM": ("DDIMPipeline", "DDIM", lambda path: unconditional(path, diffusers.DDIMScheduler())),
+    "unconditional, DDIM": (
+        "DDIMPipeline",
+        "DDIM",
+        lambda path: unconditional(path, diffusers.DDIMScheduler(clip_sample=False)),
+    ),
+    "unconditional, DDIM, clipped": (
+        "DDIMPipeline",
+        "DDIM",
+        lambda path: unconditional(path, diffusers.DDIMScheduler()),
+    ),
     "score SDE VE": ("ScoreSdeVePipeline", "predictor-corrector", lambda path: make("score sde ve", path)),
 }
 """Use -> diffusers' class, what steps, and the folder: pipelines that are told nothing."""
@@ -53,7 +62,7 @@ def rows(steps: int, only: list[str]) -> list[dict[str, str]]:
                 result = compare(made[case.family], case, sampler)
                 found.append(
                     {"use": name, "pipeline": case.kind, "sampler": sampler or OWN[case.family]}
-                    | {"latents": f"{result.latents:.1e}", "pixels": f"{255 * result.pixels:.1e}"}
+                    | {"latents": f"{result.latents:.1e}", "pixels": f"{255 * result.pixels:.1e}", "itself": ""}
                 )
                 print(" ".join(found[-1].values()), flush=True)
         for use, (kind, sampler, make_it) in OF_NOISE.items():
@@ -61,9 +70,11 @@ def rows(steps: int, only: list[str]) -> list[dict[str, str]]:
                 continue
             with quiet():
                 path = make_it(root / use.replace(" ", "-"))
-            pixels = of_noise(path, kind, steps, 1 if use == "score SDE VE" else N)
+            n = 1 if use == "score SDE VE" else N
+            pixels = of_noise(path, kind, steps, n)
             found.append(
                 {"use": use, "pipeline": kind, "sampler": sampler, "latents": "", "pixels": f"{255 * pixels:.1e}"}
+                | {"itself": f"{255 * itself(path, kind, steps, n):.1e}"}
             )
             print(" ".join(found[-1].values()), flush=True)
     return found
@@ -90,8 +101,10 @@ def table(found: list[dict[str, str]]) -> str:
         for row in found:
             if row["use"] == name:
                 known = row["sampler"] in cells
-                cells[row["sampler"] if known else "its own"] = row["pixels"] + (
-                    "" if known else f" ({row['sampler']})"
+                cells[row["sampler"] if known else "its own"] = (
+                    row["pixels"]
+                    + ("" if known else f" ({row['sampler']})")
+                    + (f"; diffusers against itself {row['itself']}" if row.get("itself") else "")
                 )
         lines.append(f"| {name} | {' | '.join(cells.values())} |")
     return "\n".join(lines) + "\n"

@@ -33,7 +33,7 @@ from solver_problems import PROCESSES, Problem, bundled, mixture
 from torch import Tensor
 
 from ornstein.core.rng import Rng
-from ornstein.samplers import SAMPLERS, Choice, fit_grid, get, simulate
+from ornstein.samplers import SAMPLERS, Choice, Tapered, fit_grid, get, simulate
 from ornstein.samplers.base import DenoisingSampler
 from ornstein.samplers.grids import get_grid
 from ornstein.testing.order import Counting
@@ -50,7 +50,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "unipc p=2": ("unipc", {"p": 2}),
 }
 """Options measured besides the defaults."""
-FEW = ("dpmpp_2m", "dpmpp_3m", "unipc", "unipc p=2", "deis", "deis log_rho", "ipndm", "lms")
+TAPERED = {"deis log_rho tapered": ("deis", {"variant": "log_rho"}), "lms tapered": ("lms", {})}
+"""Those whose order falls in the last two steps."""
+FEW = ("dpmpp_2m", "dpmpp_3m", "unipc", "unipc p=2", "deis", "deis log_rho", "ipndm", "lms", *TAPERED)
 """Those that are measured on the bundled model, whose evaluations cost."""
 MISSING = [m for m in ("torchvision", "torchdiffeq", "torchsde") if importlib.util.find_spec(m) is None]
 SEARCHED, SEARCHED_FEW, FEW_FROM = 6, 2, 20
@@ -73,7 +75,8 @@ def choices(problem: Problem) -> dict[str, Choice]:
         and n not in LEFT_OUT
         and isinstance(problem.process, kind.needs)
     ]
-    every = {n: get(n) for n in fixed} | {title: get(n, options=o) for title, (n, o) in VARIANTS.items()}
+    every = {n: get(n) for n in fixed}
+    every |= {title: get(n, options=o) for title, (n, o) in {**VARIANTS, **TAPERED}.items()}
     return every if problem.name != "fashion-mnist" else {n: every[n] for n in FEW}
 
 
@@ -101,6 +104,12 @@ def affordable(choice: Choice, problem: Problem) -> dict[int, int]:
     return {b: largest(b, lambda n: known[n] if n in known else known[6] + per_step * (n - 6)) for b in BUDGETS}
 
 
+def built(name: str, choice: Choice, problem: Problem, steps: int) -> DenoisingSampler:
+    """A sampler for a run of so many steps."""
+    sampler: Any = choice(problem.denoiser)
+    return Tapered(sampler, steps) if name in TAPERED else sampler
+
+
 def ours(problem: Problem) -> Iterator[Row]:
     """Every sampler on named grids, then the best on fitted ones."""
     process, rng = problem.process, partial(Rng, range(len(problem.x)))
@@ -111,7 +120,8 @@ def ours(problem: Problem) -> Iterator[Row]:
         for budget in BUDGETS:
             for grid in grids_of(problem) if steps[name][budget] else ():
                 times = get_grid(grid)(process, steps[name][budget], None, None)
-                e = problem.error(simulate(choice(problem.denoiser), problem.x, times, rng(), problem.cond))
+                sampler = built(name, choice, problem, steps[name][budget])
+                e = problem.error(simulate(sampler, problem.x, times, rng(), problem.cond))
                 found[budget].append((e, name, grid))
                 yield name, grid, budget, e
     carried: Tensor | None = None
@@ -124,7 +134,8 @@ def ours(problem: Problem) -> Iterator[Row]:
                 starts.setdefault(name, grid)
         best: tuple[float, Tensor] | None = None
         for name, grid in starts.items():
-            sampler, n = kinds[name](problem.denoiser), steps[name][budget]
+            n = steps[name][budget]
+            sampler = built(name, kinds[name], problem, n)
             begin = [get_grid(grid)(process, n, None, None)] + ([] if carried is None else [resampled(carried, n)])
             fitted = [fit(problem, sampler, times, ROUNDS_FEW if few else ROUNDS) for times in begin]
             other, times = min(fitted, key=lambda pair: pair[0])

@@ -26,15 +26,15 @@ Folder = Callable[[str], Path]
 
 
 @pytest.mark.parametrize(
-    ("kind", "scheduler"),
+    ("kind", "scheduler", "steps"),
     [
-        ("DDIMPipeline", diffusers.DDIMScheduler(clip_sample=True)),
-        ("DDIMPipeline", diffusers.DDIMScheduler(clip_sample=False)),
-        ("DDPMPipeline", diffusers.DDPMScheduler()),
+        ("DDIMPipeline", diffusers.DDIMScheduler(clip_sample=True), 6),  # more: rounding, see `same.itself`
+        ("DDIMPipeline", diffusers.DDIMScheduler(clip_sample=False), 20),
+        ("DDPMPipeline", diffusers.DDPMScheduler(), 20),
     ],
 )
-def test_unconditional_pipelines_draw_the_same_picture(kind: str, scheduler: Any, tmp_path: Path) -> None:
-    assert of_noise(unconditional(tmp_path / "m", scheduler), kind, 6) < 2 / 255
+def test_unconditional_pipelines_draw_the_same_picture(kind: str, scheduler: Any, steps: int, tmp_path: Path) -> None:
+    assert of_noise(unconditional(tmp_path / "m", scheduler), kind, steps) < 0.02 / 255
 
 
 def test_our_own_samplers_run_on_it(folder: Folder) -> None:

@@ -66,8 +66,15 @@ def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         reproduce_all(out=tmp_path, names=["cdmm"])
     assert main(["reproduce"]) == 2
     assert "name a recipe, or give --all" in capsys.readouterr().err
-    assert main(["reproduce", "ddim", "--jobs", "2"]) == 2
-    assert "--jobs goes with --all" in capsys.readouterr().err
+    assert main(["reproduce", "ddim", "--jobs", "0", "--out", str(tmp_path)]) == 2
+    assert "jobs must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_seeds_side_by_side_measure_what_they_measure_one_by_one(tmp_path: Path) -> None:
+    one, two = (reproduce.reproduce("cdm", seeds=2, out=tmp_path, jobs=jobs) for jobs in (1, 2))
+    assert one.measured == two.measured
+    assert "in 2 processes" in two.machine
+    assert two.processor_seconds is not None and two.processor_seconds > 1  # the imports of both
 
 
 def test_a_signal_leaves_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ class NegativeCFG(Denoiser):
         t2 = t if t.ndim == 0 else torch.cat([t, t])
         both = self.denoiser(torch.cat([x_t, x_t]), t2, conditions.cat([negative, positive])).mean
         u, c = both.chunk(2)
-        x_0 = u + self.scale * (c - u)
+        x_0 = torch.lerp(u, c, self.scale)
         if self.rescale:
             x_0 = rescaled(self.process, x_t, t, x_0, c, self.rescale)
         return Dirac(x_0)

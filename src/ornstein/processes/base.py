@@ -156,19 +156,17 @@ class GaussianProcess(Affine, SDE, Reversible):
         posterior variance adds; for Gaussian data it makes the kernel exact at any stride. Source: Kingma et al. 2021,
         appendix A; Bao et al. 2022, eq. 7.
         """
-        alpha_s, sigma_s, sigma_t = self.alpha(s), self.sigma(s), self.sigma(t)
-        keep = (self.log_snr(t) - self.log_snr(s)).exp()  # (alpha_t sigma_s / (alpha_s sigma_t))^2, 0 at s = 0
-        fresh = -torch.expm1(self.log_snr(t) - self.log_snr(s))  # sigma_{t|s}^2 / sigma_t^2, without cancellation
-        c = alpha_s * fresh
-        back = keep.sqrt() * sigma_s / sigma_t
-        var = sigma_s**2 * fresh
-        a, b = cast(x_t, back, c)
-        mean = a * x_t + b * posterior.mean
-        if isinstance(posterior, Dirac):
-            (var,) = cast(x_t, var)
-            return Gaussian(mean, var)
-        var_, c2 = cast(x_t, var, c**2)
-        return Gaussian(mean, var_ + c2 * posterior.var)
+
+        def factors() -> tuple[Tensor, ...]:
+            alpha_s, sigma_s, sigma_t = self.alpha(s), self.sigma(s), self.sigma(t)
+            keep = (self.log_snr(t) - self.log_snr(s)).exp()  # (alpha_t sigma_s / (alpha_s sigma_t))^2, 0 at s = 0
+            fresh = -torch.expm1(self.log_snr(t) - self.log_snr(s))  # sigma_{t|s}^2 / sigma_t^2, without cancellation
+            c = alpha_s * fresh
+            return cast(x_t, keep.sqrt() * sigma_s / sigma_t, c, sigma_s**2 * fresh, c**2)
+
+        back, c, var, c_sq = recall(self, ("reverse", x_t.dtype), (t, s), factors)
+        mean = back * x_t + c * posterior.mean
+        return Gaussian(mean, var if isinstance(posterior, Dirac) else var + c_sq * posterior.var)
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         r"""(alpha'/alpha) x."""

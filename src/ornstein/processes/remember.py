@@ -20,6 +20,7 @@ from torch import Tensor
 
 T = TypeVar("T")
 _MOST = 16_384
+_UNKNOWN: dict[Any, Any] = {}
 _thread = threading.local()
 _kept: WeakKeyDictionary[Any, dict[Any, Any] | None] = WeakKeyDictionary()
 
@@ -42,9 +43,9 @@ def _memory(process: Any, times: Sequence[Tensor]) -> dict[Any, Any] | None:
     for t in times:
         if t.numel() != 1 or t.requires_grad or t.device.type != "cpu" or t.dtype != torch.float64:
             return None
-    if process not in _kept:
-        _kept[process] = None if process.state_dict() else {}
-    kept = _kept[process]
+    kept = _kept.get(process, _UNKNOWN)
+    if kept is _UNKNOWN:
+        kept = _kept[process] = None if process.state_dict() else {}
     if kept is not None and len(kept) >= _MOST:
         kept.clear()
     return kept

@@ -323,6 +323,30 @@ PRESETS: dict[str, dict[str, Preset]] = {
             reduced={"size": 16, "batch": 2},
         ),
     },
+    "flexible-diffusion": {
+        "cifar10": Preset(
+            _CIFAR
+            | {"widths": (128, 256, 256), "blocks": 4, "patch": 2, "dropout": 0.1, "lr": 2e-4, "steps": 500_000}
+            | {"sampling_steps": 1000, "ema_half_life": 887_000},
+            "Du et al. 2022, section 5: CIFAR-10; a network of the width of DDPM++, at the size of Haar's bands",
+            reduced={**_REDUCED, "widths": (16, 32)},
+        ),
+    },
+    "first-hitting-diffusion": {
+        "segmentation64": Preset(
+            {"size": 64, "channels": 1, "bits": 3, "batch": 64, "patch": 1, "widths": (64, 128, 256, 512), "blocks": 2}
+            | {"attention": (2, 3), "lr": 2e-4, "steps": 500_000, "sampling_steps": 1000, "ema_half_life": 887_000},
+            "Ye et al. 2022, section 5: maps of Cityscapes in 8 classes, there 32 x 64; three bits of a class by Gray's code",
+            reduced={**_REDUCED, "widths": (16, 32), "attention": ()},
+        ),
+    },
+    "baseline-vae": {
+        "mnist": Preset(
+            {"size": 28, "channels": 1, "batch": 100, "latents": 20, "widths": (64, 128), "lr": 1e-3, "steps": 600_000},
+            "Kingma & Welling 2013, section 5: batches of 100 and 20 latents; convolutions in place of one layer of 500 units",
+            reduced={"size": 8, "batch": 2, "widths": (8, 16)},
+        ),
+    },
     "d3pm": {
         "cifar10": Preset(
             _CIFAR

@@ -6,16 +6,19 @@ import os
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
 from ornstein.core.errors import OrnsteinError, UsageError
 from ornstein.recipes import ledger, registry
-from ornstein.recipes.check import Check
+from ornstein.recipes.check import Check, Measured
 from ornstein.recipes.fingerprint import code_hash
 from ornstein.recipes.ledger import Row, judge
 from ornstein.training.signals import ended_by_signals
@@ -50,20 +53,24 @@ def reproduce(
     seeds: int = 3,
     on_progress: Callable[[float, str], None] | None = None,
     out: str | Path | None = None,
+    jobs: int = 1,
 ) -> Row:
     """Measure a recipe's central claim at small scale over ``seeds`` seeds (0, 1, ..) and write its row of the ledger.
 
     Args:
+        jobs: how many seeds at a time; with several, each in a process of its own, on one thread.
         on_progress: told before the first seed and after each how far it is, in [0, 1], and a few words.
         out: the folder of the ledger; by default that of the checkout around the current directory.
 
     Raises:
-        UsageError: unknown recipe, no check, seeds below 1, or no checkout here and no ``out``.
+        UsageError: unknown recipe, no check, seeds or jobs below 1, or no checkout here and no ``out``.
         OrnsteinError: ``out`` cannot be written (found before anything is measured).
     """
     card, check = registry.card(name), get_check(name)
     if seeds < 1:
         raise UsageError(f"seeds must be at least 1, got {seeds}")
+    if jobs < 1:
+        raise UsageError(f"jobs must be at least 1, got {jobs}")
     folder = Path(out) if out is not None else results_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,14 +79,15 @@ def reproduce(
     if not os.access(folder, os.W_OK):
         raise OrnsteinError(f"cannot write to {folder}: no permission. Choose another --out")
     code = code_hash(card, check)  # of what runs, should the files change meanwhile
-    begin, worked, measured = time.monotonic(), processor_seconds(), []
+    begin, worked = time.monotonic(), processor_seconds()
+    measured: list[dict[str, float]] = []
     if on_progress is not None:
         on_progress(0.0, f"seed 1 of {seeds}")
-    with ended_by_signals():
-        for seed in range(seeds):
-            measured.append(check.measure(seed))
+    with ended_by_signals(), _measuring(check, name, seeds, min(jobs, seeds)) as found:
+        for figures in found:
+            measured.append(dict(figures))
             if on_progress is not None:
-                on_progress((seed + 1) / seeds, f"seed {min(seed + 2, seeds)} of {seeds}")
+                on_progress(len(measured) / seeds, f"seed {min(len(measured) + 1, seeds)} of {seeds}")
     row = Row(
         recipe=name,
         title=card.title,
@@ -91,7 +99,7 @@ def reproduce(
         seeds=list(range(seeds)),
         measured=measured,
         seconds=round(time.monotonic() - begin, 1),
-        machine=machine(),
+        machine=machine(jobs),
         torch=torch.__version__,
         code=code,
         processor_seconds=round(processor_seconds() - worked, 1),
@@ -101,28 +109,61 @@ def reproduce(
     return row
 
 
+@contextmanager
+def _measuring(check: Check, name: str, seeds: int, jobs: int) -> Iterator[Iterator[Measured]]:
+    """The figures of each seed in order, as they come."""
+    if jobs == 1:
+        yield map(check.measure, range(seeds))
+        return
+    with alone():
+        pool = get_context("spawn").Pool(jobs)
+    with pool:  # what still runs is ended when the block is left by an error or a signal
+        yield pool.imap(partial(_measure, name), range(seeds))
+        pool.close()
+        pool.join()
+
+
+def _measure(name: str, seed: int) -> Measured:
+    """One seed, in a process of its own."""
+    torch.set_num_threads(1)
+    with ended_by_signals():
+        return get_check(name).measure(seed)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Processes that are started inside compute on one thread each: several that use all cores slow one another down."""
+    before = dict(os.environ)
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def processor_seconds() -> float:
     """Time that all cores together have worked for this process and the processes it has waited for."""
     return sum(os.times()[:4])
 
 
 def peak_memory() -> float | None:
-    """The most memory that this process has held, in MiB; None where the system does not tell (Windows)."""
+    """The most memory that this process, or one it has waited for, has held, in MiB; None on Windows, which does not tell."""
     if sys.platform == "win32":
         return None
     import resource
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return round(most / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
-def machine() -> str:
-    """The class of this machine: ``2 CPU cores, AVX512, 1 thread used``."""
+def machine(jobs: int = 1) -> str:
+    """The class of this machine: ``2 CPU cores, AVX512, 1 thread used``, and the processes at a time where they are several."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = torch.get_num_threads()
+    threads = torch.get_num_threads() if jobs == 1 else 1
     return (
         f"{cores} CPU core{'s' * (cores > 1)}, {torch.backends.cpu.get_cpu_capability()}, "
-        f"{threads} thread{'s' * (threads > 1)} used"
+        f"{threads} thread{'s' * (threads > 1)} used" + (f" in {jobs} processes" if jobs > 1 else "")
     )
 
 

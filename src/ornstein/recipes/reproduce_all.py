@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from ornstein.core.errors import UsageError
 from ornstein.recipes import ledger, registry
 from ornstein.recipes.fingerprint import code_hash
-from ornstein.recipes.reproduce import check_names, get_check, results_folder
+from ornstein.recipes.reproduce import alone, check_names, get_check, results_folder
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,8 @@ def reproduce_all(
 
 def _run(names: Sequence[str], seeds: int, jobs: int, folder: Path) -> Iterator[Outcome]:
     """The outcomes as they come."""
-    environment = dict(os.environ)
-    if jobs > 1:
-        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(_one, name, seeds, folder, environment) for name in names]
+    with alone() if jobs > 1 else nullcontext(), ThreadPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(_one, name, seeds, folder) for name in names]
         try:
             for future in as_completed(waiting):
                 yield future.result()
@@ -86,10 +83,10 @@ def _run(names: Sequence[str], seeds: int, jobs: int, folder: Path) -> Iterator[
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _one(name: str, seeds: int, folder: Path, environment: dict[str, str]) -> Outcome:
+def _one(name: str, seeds: int, folder: Path) -> Outcome:
     """One recipe in a process of its own, so that neither its memory nor its failure is the others'."""
     words = [sys.executable, "-m", "ornstein", "reproduce", name, "--seeds", str(seeds), "--out", str(folder), "--json"]
-    ended = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
     if ended.stdout.strip():  # the row, which is printed when it is written
         row = json.loads(ended.stdout)
         return Outcome(name, row["holds"], row["seconds"])

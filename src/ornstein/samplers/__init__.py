@@ -59,5 +59,6 @@ from ornstein.samplers.table import SAMPLERS as SAMPLERS
 from ornstein.samplers.table import Choice as Choice
 from ornstein.samplers.table import get as get
 from ornstein.samplers.table import names as names
+from ornstein.samplers.tapered import Tapered as Tapered
 from ornstein.samplers.tcd import TCD as TCD
 from ornstein.samplers.unipc import UniPC as UniPC

@@ -11,8 +11,9 @@ from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.rng import Random
 from ornstein.core.shapes import cast
 from ornstein.processes.base import Affine
+from ornstein.processes.remember import recall
 from ornstein.samplers.base import DenoisingSampler, State
-from ornstein.samplers.flow import velocity
+from ornstein.samplers.flow import rates
 
 
 @final
@@ -30,6 +31,11 @@ class Euler(DenoisingSampler):
         self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
     ) -> tuple[Tensor, State]:
         x_0 = self.denoiser(x_t, t, cond).mean
-        (h,) = cast(x_t, s - t)
-        x_s = x_t + h * velocity(self.process, x_t, t, x_0)
-        return torch.where(s > 0, x_s, x_0), None
+
+        def factors() -> tuple[Tensor, ...]:
+            a, b = rates(self.process, t)
+            keep, add = 1 + (s - t) * a, (s - t) * b
+            return cast(x_t, torch.where(s > 0, keep, 0.0), torch.where(s > 0, add, 1.0))
+
+        keep, add = recall(self.process, ("euler", x_t.dtype), (t, s), factors)
+        return keep * x_t + add * x_0, None

@@ -71,8 +71,6 @@ def steady(system: System, most: int = 3) -> bool:
                 parts = [system.denoiser(x[r], t, conditions.rows(cond, r)).mean for r in rows]
                 if not float((whole - torch.cat(parts)).abs().max()) < SAME:
                     return False
-        except (
-            OrnsteinError
-        ):  # it draws nothing without a condition, or knows a score alone: there is nothing to compare
-            return False
+        except OrnsteinError:
+            return False  # it draws nothing without a condition, or knows a score alone: there is nothing to compare
     return True

@@ -23,7 +23,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="every recipe without a row of today's code over so many seeds; called again, it goes on with what is left",
     )
     parser.add_argument(
-        "--jobs", type=int, help="with --all: how many at a time, each on one thread if several (default 1)"
+        "--jobs",
+        type=int,
+        default=1,
+        help="how many seeds, or with --all recipes, at a time, each on one thread if several (default 1)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds (default 3)")
     parser.add_argument("--out", type=Path, help="the ledger's folder (default: that of the checkout)")
@@ -35,12 +38,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("name a recipe, or give --all")
     if args.all:
         return _all(args)
-    if args.jobs is not None:
-        raise UsageError("--jobs goes with --all: the seeds of one recipe run one after another")
     from ornstein.recipes.reproduce import reproduce
 
     with Progress(f"reproducing {args.name}") as bar:
-        row = reproduce(args.name, seeds=args.seeds, out=args.out, on_progress=bar.update)
+        row = reproduce(args.name, seeds=args.seeds, out=args.out, on_progress=bar.update, jobs=args.jobs)
     emit(args, asdict(row), str(row))
     return 0 if row.holds else 1
 
@@ -52,7 +53,7 @@ def _all(args: argparse.Namespace) -> int:
         said = outcome.error or f"{_verdict(outcome.holds)}, {duration(outcome.seconds)}"
         say(f"{done} of {of}: {outcome.recipe}: {said}")
 
-    outcomes = reproduce_all(args.seeds, args.jobs or 1, args.out, tell)
+    outcomes = reproduce_all(args.seeds, args.jobs, args.out, tell)
     lines = [(o.recipe, _verdict(o.holds), duration(o.seconds)) for o in outcomes]
     text = table(("RECIPE", "HOLDS", "TIME"), lines) if lines else "every recipe has a row of today's code"
     emit(args, [asdict(o) for o in outcomes], text)

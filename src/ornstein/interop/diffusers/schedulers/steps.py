@@ -77,8 +77,11 @@ class ChainDDPM(DenoisingSampler):
         p = self.process
         posterior = self.denoiser(x_t, t, cond)
         kernel = p.reverse(x_t, t, s, Dirac(posterior.mean))
-        large = p.sigma(t) ** 2 * -torch.expm1(p.log_snr(t) - p.log_snr(s))
-        (inner,) = cast(x_t, t > 1.5 / p.schedule.steps)
+
+        def factors() -> tuple[Tensor, ...]:
+            return p.sigma(t) ** 2 * -torch.expm1(p.log_snr(t) - p.log_snr(s)), *cast(x_t, t > 1.5 / p.schedule.steps)
+
+        large, inner = recall(p, ("chain", x_t.dtype), (t, s), factors)
         return kernel.mean + self._std(x_t, posterior, kernel.var, large) * inner * rng.between(x_t, t, s), None
 
     def _std(self, x_t: Tensor, posterior: Posterior, small: Tensor, large: Tensor) -> Tensor:
