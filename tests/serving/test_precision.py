@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import dataclasses
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import ornstein
+from ornstein.cli.commands import serve
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
 from ornstein.denoisers.denoiser import Preconditioned
@@ -18,7 +19,7 @@ from ornstein.networks.dit import DiT
 from ornstein.networks.unet import UNet
 from ornstein.recipes.system import System
 from ornstein.serving import Engine, Request, loader, precision
-from ornstein.serving.precision import SAME, has_instructions, settle, steady
+from ornstein.serving.precision import PRECISIONS, SAME, has_instructions, settle, steady
 from serving.tiny import tiny
 
 
@@ -102,7 +103,15 @@ def test_pictures_of_every_family_are_those_of_a_lone_request(kind: str) -> None
 
 
 @pytest.mark.usefixtures("able")
-def test_a_loader_settles(tmp_path: Path) -> None:
+def test_a_loader_settles() -> None:
     assert format_of(loader("fashion-mnist")()) is None
     served = loader("fashion-mnist", precision="auto")()
     assert format_of(served) is (torch.bfloat16 if steady(ornstein.load("fashion-mnist").fast()) else None)
+
+
+def test_the_command_settles_by_itself() -> None:
+    parser = argparse.ArgumentParser()
+    serve.add(parser)
+    assert parser.parse_args(["fashion-mnist"]).precision == "auto"
+    for name in PRECISIONS:
+        assert parser.parse_args(["fashion-mnist", "--precision", name]).precision == name
