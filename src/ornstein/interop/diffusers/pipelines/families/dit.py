@@ -11,7 +11,7 @@ from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import CheckpointError
 from ornstein.interop.diffusers.pipelines.families.base import Options, state_size, system_of
 from ornstein.interop.diffusers.pipelines.folder import Index, load_part
-from ornstein.interop.diffusers.pipelines.networks import Autoencoder, run, told
+from ornstein.interop.diffusers.pipelines.networks import Autoencoder, told, unrecorded
 from ornstein.interop.diffusers.pipelines.swap import Schedulers
 from ornstein.interop.diffusers.pipelines.system import Pipeline
 
@@ -58,5 +58,6 @@ class ByClass(nn.Module):
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
         label = told(cond, "label", "a label")
         label = torch.where(label < 0, torch.full_like(label, self.null), label)
-        out: Tensor = run(self.model, x, timestep=t, class_labels=label).sample
+        with unrecorded():
+            out: Tensor = self.model(x, timestep=t, class_labels=label).sample
         return out[:, : x.shape[1]]

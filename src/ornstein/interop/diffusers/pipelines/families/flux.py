@@ -12,7 +12,7 @@ from ornstein.core.cond import NO_COND, Cond
 from ornstein.interop.diffusers.pipelines.families.base import Options, state_size, system_of
 from ornstein.interop.diffusers.pipelines.families.stable_diffusion_3 import shift_by_size
 from ornstein.interop.diffusers.pipelines.folder import Index, load_part
-from ornstein.interop.diffusers.pipelines.networks import SCALE, Autoencoder, run, told
+from ornstein.interop.diffusers.pipelines.networks import SCALE, Autoencoder, told, unrecorded
 from ornstein.interop.diffusers.pipelines.swap import Schedulers
 from ornstein.interop.diffusers.pipelines.system import Pipeline
 from ornstein.interop.diffusers.prompts.clip import Long, Prompts
@@ -72,16 +72,16 @@ class Packed(nn.Module):
         tokens = x.unflatten(3, (columns, 2)).unflatten(2, (rows, 2)).permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
         text = told(cond, "text", "a prompt").to(x)
         scale = told(cond, SCALE, "guidance").to(x) if self.model.config.guidance_embeds else None
-        out: Tensor = run(
-            self.model,
-            hidden_states=tokens,
-            timestep=t / 1000,
-            guidance=scale,
-            pooled_projections=told(cond, "pooled", "a prompt").to(x),
-            encoder_hidden_states=text,
-            txt_ids=x.new_zeros(text.shape[1], 3),
-            img_ids=_places(rows, columns).to(x),
-        ).sample
+        with unrecorded():
+            out: Tensor = self.model(
+                hidden_states=tokens,
+                timestep=t / 1000,
+                guidance=scale,
+                pooled_projections=told(cond, "pooled", "a prompt").to(x),
+                encoder_hidden_states=text,
+                txt_ids=x.new_zeros(text.shape[1], 3),
+                img_ids=_places(rows, columns).to(x),
+            ).sample
         patches = out.unflatten(1, (rows, columns)).unflatten(3, (x.shape[1], 2, 2))
         return patches.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.interop.diffusers.pipelines.families.base import Options, state_size, system_of
 from ornstein.interop.diffusers.pipelines.folder import Index, load_part
-from ornstein.interop.diffusers.pipelines.networks import Autoencoder, run, told
+from ornstein.interop.diffusers.pipelines.networks import Autoencoder, told, unrecorded
 from ornstein.interop.diffusers.pipelines.swap import Schedulers
 from ornstein.interop.diffusers.pipelines.system import Pipeline
 from ornstein.interop.diffusers.prompts.clip import Long
@@ -69,12 +69,12 @@ class Captioned(nn.Module):
             height, width = (side * self.reduction for side in x.shape[2:])
             size["resolution"] = torch.tensor([[height, width]]).expand(len(x), -1).to(x)
             size["aspect_ratio"] = torch.tensor([[height / width]]).expand(len(x), -1).to(x)
-        out: Tensor = run(
-            self.model,
-            x,
-            encoder_hidden_states=told(cond, "text", "a prompt").to(x),
-            encoder_attention_mask=told(cond, "text_mask", "a prompt"),
-            timestep=t,
-            added_cond_kwargs=size,
-        ).sample
+        with unrecorded():
+            out: Tensor = self.model(
+                x,
+                encoder_hidden_states=told(cond, "text", "a prompt").to(x),
+                encoder_attention_mask=told(cond, "text_mask", "a prompt"),
+                timestep=t,
+                added_cond_kwargs=size,
+            ).sample
         return out[:, : x.shape[1]]

@@ -16,7 +16,7 @@ from ornstein.denoisers.denoiser import Denoiser
 from ornstein.denoisers.parametrizations import Derived, ScoreOut
 from ornstein.interop.diffusers.pipelines.families.base import Options, same_channels, state_size, system_of
 from ornstein.interop.diffusers.pipelines.folder import Index, load_part
-from ornstein.interop.diffusers.pipelines.networks import HalfRange, run
+from ornstein.interop.diffusers.pipelines.networks import HalfRange, unrecorded
 from ornstein.interop.diffusers.pipelines.swap import Schedulers
 from ornstein.interop.diffusers.pipelines.system import Pipeline
 from ornstein.interop.diffusers.schedulers.classes import Plan, Scheduler
@@ -81,7 +81,8 @@ class Score(nn.Module):
         self.model: Any = model
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
-        return run(self.model, x, t).sample * t.reshape(-1, 1, 1, 1)
+        with unrecorded():
+            return self.model(x, t).sample * t.reshape(-1, 1, 1, 1)
 
 
 @final

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.interop.diffusers.pipelines.families.base import Options, same_channels, state_size, system_of
 from ornstein.interop.diffusers.pipelines.folder import Index, load_part
-from ornstein.interop.diffusers.pipelines.networks import Autoencoder, run, told
+from ornstein.interop.diffusers.pipelines.networks import Autoencoder, told, unrecorded
 from ornstein.interop.diffusers.pipelines.swap import Schedulers
 from ornstein.interop.diffusers.pipelines.system import Pipeline
 from ornstein.interop.diffusers.prompts.clip import Long, Prompts
@@ -87,11 +87,11 @@ class Joint(nn.Module):
         self.model: Any = model
 
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
-        out: Tensor = run(
-            self.model,
-            hidden_states=x,
-            timestep=t,
-            encoder_hidden_states=told(cond, "text", "a prompt").to(x),
-            pooled_projections=told(cond, "pooled", "a prompt").to(x),
-        ).sample
+        with unrecorded():
+            out: Tensor = self.model(
+                hidden_states=x,
+                timestep=t,
+                encoder_hidden_states=told(cond, "text", "a prompt").to(x),
+                pooled_projections=told(cond, "pooled", "a prompt").to(x),
+            ).sample
         return out
