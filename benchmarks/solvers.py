@@ -7,7 +7,8 @@ Steps are as many as the budget pays for, and a solver's row is that of its best
 
 Ours run on named grids, and the best six of them (two on the bundled model, and beyond 15 evaluations) once more on times
 fitted to the problem (``fitted``, :func:`ornstein.samplers.fit_grid`) on other starts than those that are measured, from the
-best named grid and from the times fitted to the next larger budget. Peers run on every spacing that they have.
+best named grid and from the times fitted to the next larger budget, thinned out or resampled. Peers run on every spacing that
+they have.
 
 k-diffusion is measured where it is found; ``pip install --no-deps k-diffusion==0.1.1.post1`` is enough. Empty modules stand
 in for torchvision, torchdiffeq and torchsde where they are missing, which its samplers here do not use; its rows say so.
@@ -110,14 +111,14 @@ def built(name: str, choice: Choice, problem: Problem, steps: int) -> DenoisingS
     return Tapered(sampler, steps) if name in TAPERED else sampler
 
 
-def ours(problem: Problem) -> Iterator[Row]:
+def ours(problem: Problem, budgets: tuple[int, ...]) -> Iterator[Row]:
     """Every sampler on named grids, then the best on fitted ones."""
     process, rng = problem.process, partial(Rng, range(len(problem.x)))
-    found: dict[int, list[tuple[float, str, str]]] = {b: [] for b in BUDGETS}
+    found: dict[int, list[tuple[float, str, str]]] = {b: [] for b in budgets}
     kinds = choices(problem)
     steps = {name: affordable(choice, problem) for name, choice in kinds.items()}
     for name, choice in kinds.items():
-        for budget in BUDGETS:
+        for budget in budgets:
             for grid in grids_of(problem) if steps[name][budget] else ():
                 times = get_grid(grid)(process, steps[name][budget], None, None)
                 sampler = built(name, choice, problem, steps[name][budget])
@@ -125,7 +126,7 @@ def ours(problem: Problem) -> Iterator[Row]:
                 found[budget].append((e, name, grid))
                 yield name, grid, budget, e
     carried: Tensor | None = None
-    for budget in sorted((b for b in BUDGETS if b <= FITTED_TO.get(problem.name, math.inf)), reverse=True):
+    for budget in sorted((b for b in budgets if b <= FITTED_TO.get(problem.name, math.inf)), reverse=True):
         few = budget >= FEW_FROM
         count = SEARCHED_FEW if few or problem.name == "fashion-mnist" else SEARCHED
         starts: dict[str, str] = {}
@@ -136,7 +137,9 @@ def ours(problem: Problem) -> Iterator[Row]:
         for name, grid in starts.items():
             n = steps[name][budget]
             sampler = built(name, kinds[name], problem, n)
-            begin = [get_grid(grid)(process, n, None, None)] + ([] if carried is None else [resampled(carried, n)])
+            begin = [get_grid(grid)(process, n, None, None)]
+            if carried is not None:
+                begin += [resampled(carried, n), thinned(problem, sampler, carried, n)]
             fitted = [fit(problem, sampler, times, ROUNDS_FEW if few else ROUNDS) for times in begin]
             other, times = min(fitted, key=lambda pair: pair[0])
             best = (other, times) if best is None or other < best[0] else best
@@ -152,6 +155,20 @@ def fit(problem: Problem, sampler: DenoisingSampler, times: Tensor, rounds: int)
     return float((end - problem.others_wanted).double().square().mean()), times
 
 
+def thinned(problem: Problem, sampler: DenoisingSampler, times: Tensor, steps: int) -> Tensor:
+    """The same times without those that are missed least, taken out one by one; all of them where none is too many."""
+    rng = partial(Rng, range(len(problem.others)))
+
+    def error(without: Tensor) -> float:
+        end = simulate(sampler, problem.others, without, rng(), problem.others_cond)
+        return float((end - problem.others_wanted).double().square().mean())
+
+    while len(times) > steps + 1:
+        fewer = [torch.cat([times[:i], times[i + 1 :]]) for i in range(1, len(times) - 1)]
+        times = min(fewer, key=error)
+    return times
+
+
 def resampled(times: Tensor, steps: int) -> Tensor:
     """The same course of log t with another number of steps."""
     course = times[:-1].log()
@@ -160,12 +177,12 @@ def resampled(times: Tensor, steps: int) -> Tensor:
     return torch.cat([torch.lerp(course[low], course[low + 1], at - low).exp(), times[-1:]])
 
 
-def measure(problem: Problem, sources: list[str]) -> list[dict[str, object]]:
+def measure(problem: Problem, sources: list[str], budgets: tuple[int, ...]) -> list[dict[str, object]]:
     """The rows: the best grid of each solver at each budget."""
     methods = {
-        "ornstein": lambda: ours(problem),
-        "diffusers": lambda: diffusers(problem, BUDGETS),
-        "k-diffusion": lambda: of_k_diffusion(problem, BUDGETS),
+        "ornstein": lambda: ours(problem, budgets),
+        "diffusers": lambda: diffusers(problem, budgets),
+        "k-diffusion": lambda: of_k_diffusion(problem, budgets),
     }
     rows: list[dict[str, object]] = []
     for source in sources:
@@ -274,6 +291,7 @@ def main() -> None:
     sources = ["ornstein", "diffusers", "k-diffusion"]
     present = [s for s in sources if importlib.util.find_spec(s.replace("-", "_")) is not None]
     parser.add_argument("--source", nargs="*", choices=sources, default=present)
+    parser.add_argument("--budget", nargs="*", type=int, choices=BUDGETS, default=list(BUDGETS))
     args = parser.parse_args()
     rows = read(args.out)
     torch.set_num_threads(1)
@@ -282,9 +300,15 @@ def main() -> None:
             with torch.no_grad(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the peers' own, on options and dtypes
                 problem = bundled(STARTS) if name == "fashion-mnist" else mixture(name, dimension, args.batch)
-                new = measure(problem, args.source)
+                new = measure(problem, args.source, tuple(sorted(args.budget)))
             key = (problem.name, problem.dimension)
-            kept = [r for r in rows if (r["process"], r["dimension"]) != key or r["source"] not in args.source]
+            kept = [
+                r
+                for r in rows
+                if (r["process"], r["dimension"]) != key
+                or r["source"] not in args.source
+                or r["evaluations"] not in args.budget
+            ]
             rows = sorted(kept + new, key=lambda r: (r["process"], r["dimension"], r["source"], r["sampler"]))
             write_rows(args.out, rows)
     print("\n".join(compare(rows)))
