@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ornstein.codecs.standard import interpolated
 from ornstein.core.errors import CapabilityError, DataError, UsageError
 from ornstein.core.rng import Rng
 from ornstein.data.series.open import open_series
@@ -25,8 +24,11 @@ if TYPE_CHECKING:
     from ornstein.recipes.series.system import SeriesSystem
 
 
-MANY = 32
+MANY = 16
 """Draws of a window from which on they make a batch of their own."""
+
+AT_ONCE = {"cpu": 50}
+"""Draws at once by kind of device, 1000 where it is not listed. More gain nothing on a CPU: they no longer fit its caches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +40,12 @@ class Draws:
     steps: int | None = None
     seed: int = 0
     sampler: str | None = None
-    batch: int = 256
+    batch: int | None = None
     fast: bool = True
     on_step: Callable[[float], None] | None = None
 
     def __post_init__(self) -> None:
-        if self.n < 1 or self.batch < 1:
+        if self.n < 1 or (self.batch is not None and self.batch < 1):
             raise UsageError(f"n and batch must be at least 1, got {self.n} and {self.batch}")
 
     def about(self, system: SeriesSystem, task: str) -> dict[str, Any]:
@@ -180,7 +182,7 @@ def _draw(system: SeriesSystem, windows: Windows, draws: Draws) -> np.ndarray:
         if isinstance(denoiser, Preconditioned):
             denoiser.autocast = torch.bfloat16 if draws.fast else None
         with torch.no_grad():
-            for rows in _batches(len(windows), draws.n, draws.batch):
+            for rows in _batches(len(windows), draws.n, draws.batch or AT_ONCE.get(device.type, 1000)):
                 rng = Rng([draws.seed + i for i in rows])
                 chosen = [i // draws.n for i in rows]
                 cond = {k: v.to(device) for k, v in known(system, windows, chosen, lengths).items()}
@@ -213,8 +215,9 @@ def known(
     exists = torch.arange(x.shape[-1]) < inside[:, None]
     sought = ~given & exists[:, None]
     some = {**batch.cond, "values": torch.where(given, x, 0.0), "given": given, "sought": sought}
-    if getattr(system.config, "anchored", False):
-        some["anchor"] = interpolated(some["values"], given, batch.cond["position"])
+    anchor = system.config.anchor()
+    if anchor is not None:
+        some |= anchor(some["values"], given, batch.cond["position"])
     if len(first) == 1:  # what all draws share goes through the network once
         return some
     index = torch.tensor([first.index(i) for i in chosen])
