@@ -267,15 +267,19 @@ def ours(name: str, train: SeriesTable, seed: int, minutes: float) -> tuple[Seri
     return trained(name, train, seed, steps, steps, Spent(minutes))
 
 
-def of_system(system: SeriesSystem, table: SeriesTable, seed: int) -> Callable[[Task], Draws]:
-    """The draws of a trained system, as many as other methods give quantiles."""
+@dataclass(frozen=True)
+class Drawing:
+    """Draws of a trained system, in its own number of steps or in another."""
 
-    def fill(task: Task) -> Draws:
-        return (
-            system.impute(replace(table, records=(task.record,)), n=DRAWS, seed=1000 * seed).draws[0].astype(np.float64)
-        )
+    system: SeriesSystem
+    table: SeriesTable
+    seed: int
+    steps: int | None = None
 
-    return fill
+    def __call__(self, task: Task) -> Draws:
+        gaps = replace(self.table, records=(task.record,))
+        found = self.system.impute(gaps, n=DRAWS, seed=1000 * self.seed, steps=self.steps)
+        return found.draws[0].astype(np.float64)
 
 
 def scores(task: Task, draws: Draws, std: np.ndarray) -> dict[str, float]:
@@ -368,7 +372,7 @@ def methods(
 
     def recipe(name: str) -> tuple[Callable[[Task], Draws], int]:
         system, steps = ours(name, train, seed, minutes)
-        return of_system(system, train, seed), steps
+        return Drawing(system, train, seed), steps
 
     table: list[tuple[str, Callable[[], tuple[Callable[[Task], Draws], int]]]] = [
         ("linear interpolation", lambda: (linear, 0)),
@@ -382,6 +386,10 @@ def methods(
     return [row for row in table if not only or row[0] in only]
 
 
+def _key(row: dict[str, object]) -> tuple[str, ...]:
+    return str(row["method"]), str(row["gaps"]), str(row["seed"])
+
+
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -389,6 +397,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3.0, help="of training, in processor time (default 3)")
     parser.add_argument("--only", nargs="*", default=[], help="methods, by name")
     parser.add_argument("--gaps", nargs="*", default=[], help="10%%, 50%%, 90%% or blocks (default all)")
+    parser.add_argument(
+        "--sampling-steps", type=int, nargs="*", default=[], help="of csdi besides its own, as rows of their own"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/series.csv"))
     args = parser.parse_args()
     train, record = split(open_series("beijing-hours"))
@@ -403,19 +414,26 @@ def main() -> None:
                 print(f"{name}: left out, {error}", flush=True)
                 continue
             seconds = time.process_time() - begin
-            for task in tasks(record, seed):
-                if args.gaps and task.name not in args.gaps:
-                    continue
-                begin = time.process_time()
-                draws = fill(task)
-                spent = time.process_time() - begin
-                found = scores(task, draws, std)
-                row = {"method": name, "gaps": task.name, "seed": seed, **{k: f"{v:.4f}" for k, v in found.items()}}
-                row |= {"train_seconds": f"{seconds:.0f}", "steps": steps, "fill_seconds": f"{spent:.1f}"}
-                rows = [r for r in rows if (r["method"], r["gaps"], str(r["seed"])) != (name, task.name, str(seed))] + [
-                    row
-                ]
-                print({k: row[k] for k in FIELDS}, flush=True)
+            fills = {name: fill}
+            if isinstance(fill, Drawing) and name == "csdi":
+                fills |= {f"csdi, {n} steps": replace(fill, steps=n) for n in args.sampling_steps}
+            for label, each in fills.items():
+                for task in tasks(record, seed):
+                    if args.gaps and task.name not in args.gaps:
+                        continue
+                    begin = time.process_time()
+                    draws = each(task)
+                    spent = time.process_time() - begin
+                    found = scores(task, draws, std)
+                    row = {
+                        "method": label,
+                        "gaps": task.name,
+                        "seed": seed,
+                        **{k: f"{v:.4f}" for k, v in found.items()},
+                    }
+                    row |= {"train_seconds": f"{seconds:.0f}", "steps": steps, "fill_seconds": f"{spent:.1f}"}
+                    rows = [r for r in rows if _key(r) != _key(row)] + [row]
+                    print({k: row[k] for k in FIELDS}, flush=True)
             write_rows(args.out, rows)
 
 
