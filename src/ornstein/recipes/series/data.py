@@ -85,7 +85,7 @@ def roughness(table: SeriesTable) -> tuple[float, ...]:
     tells is taken from the nearest distance that some do, 0.5 where there is none.
     """
     mean, std = table.scales()
-    length = min(ROWS, max(map(len, table.records)))
+    length = min(ROWS, max(2, *map(len, table.records)))
     windows = Windows(table, length, max(length // 2, 1))
     few = windows[np.unique(np.linspace(0, len(windows) - 1, PIECES).astype(int))]
     x = (few.x.double() - torch.tensor(mean)[:, None]) / torch.tensor(std)[:, None]
