@@ -107,7 +107,9 @@ def test_a_line_tells_what_it_misses_by_the_distance() -> None:
     assert float(spread[0, 4]) == pytest.approx(3.0)  # two steps
     assert float(spread[0, 5]) == pytest.approx(3 + math.log2(1.5))  # three, between two and four
     assert float(spread[0, 69]) == 6.0  # as far as the last and farther
-    assert bool((spread[1] == 1).all()) and bool((found["anchor"][0, 1] == 0).all())  # nothing known: the column's own law
+    assert bool((spread[1] == 1).all()) and bool(
+        (found["anchor"][0, 1] == 0).all()
+    )  # nothing known: the column's own law
     with pytest.raises(UsageError, match="6 positive numbers for each column"):
         Line([1.0, 2.0])
     with pytest.raises(UsageError, match="that of 1 columns, the series have 2"):
