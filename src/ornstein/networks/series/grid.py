@@ -127,7 +127,8 @@ class GridTransformer(nn.Module):
             GridBlock(width, heads, hidden, noise, columns, feature, context > 0) for _ in range(layers)
         )
         self.before = nn.ModuleList(GridBlock(width, heads, hidden, 0, columns, feature, False) for _ in range(context))
-        self.see, self.grasp = (nn.Linear(5, width), nn.Linear(width, width)) if context else (None, None)
+        self.see = nn.Linear(5, width) if context else None
+        self.grasp = nn.Linear(width, width) if context else None
         self.last, self.leave = nn.Linear(width, width), nn.Linear(width, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
