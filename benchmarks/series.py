@@ -25,7 +25,7 @@ from csv_rows import read_rows, write_rows
 from ornstein.data import Loader
 from ornstein.data.series import Record, SeriesTable, open_series
 from ornstein.data.series.clock import calendar_features, parse_stamps
-from ornstein.evaluation.series import covered, crps, crps_sum
+from ornstein.evaluation.series import covered, crps, crps_fair, crps_sum
 from ornstein.recipes import registry
 from ornstein.recipes.series.data import settings_of, training_windows
 from ornstein.recipes.series.fill import tiles
@@ -33,9 +33,10 @@ from ornstein.recipes.series.system import SeriesSystem
 from ornstein.training.callbacks import Callback
 from ornstein.training.fit import Engine, Progress, fit
 
-LEVELS = tuple((i + 0.5) / 20 for i in range(20))
-"""Methods that give quantiles give these; as an ensemble they are scored like draws."""
+LEVELS = tuple((i + 0.5) / 100 for i in range(100))
+"""Methods that give quantiles give these: so many that the mean over them is nearly the integral over all."""
 DRAWS = 20
+"""Of methods that draw. Their CRPS is the fair estimate, which does not depend on how many there are."""
 HOURS = 1500
 """Of 2014, that are measured."""
 
@@ -226,8 +227,25 @@ class Spent(Callback):
         return "minutes" if self.share >= 1 else None
 
 
+class Pace(Callback):
+    """The usual seconds of processor time of a step."""
+
+    def __init__(self) -> None:
+        self.stamps: list[float] = []
+
+    @property
+    def seconds(self) -> float:
+        """The median; the first steps take longer."""
+        return float(np.median(np.diff(self.stamps)))
+
+    def on_step(self, progress: Progress) -> str | None:
+        """Look at the clock."""
+        self.stamps.append(time.process_time())
+        return None
+
+
 def trained(
-    name: str, train: SeriesTable, seed: int, steps: int, decay: int, minutes: float
+    name: str, train: SeriesTable, seed: int, steps: int, decay: int, clock: Callback
 ) -> tuple[SeriesSystem, int]:
     """A recipe after so many steps or minutes of processor time, and how many steps it was."""
     card = registry.card(name)
@@ -236,28 +254,32 @@ def trained(
     system: SeriesSystem = card.build(registry.make_config(card.config, settings))
     c = system.config
     loader = Loader(training_windows(c, train), c.batch, seed)
-    engine = Engine(seed=seed, ema_half_life=c.ema_half_life, callbacks=(Spent(minutes),))
+    engine = Engine(seed=seed, ema_half_life=c.ema_half_life, callbacks=(clock,))
     return system, fit(system.modules, system.stages(loader), engine).step
 
 
 def ours(name: str, train: SeriesTable, seed: int, minutes: float) -> tuple[SeriesSystem, int]:
     """A recipe trained for so many minutes. A few steps first say how long one takes, and so how many the learning rate has to
     fall over."""
-    begin, few = time.process_time(), 15
-    trained(name, train, seed, few, few, minutes)
-    steps = max(int(60 * minutes * few / (time.process_time() - begin)), 10)
-    return trained(name, train, seed, steps, steps, minutes)
+    pace = Pace()
+    trained(name, train, seed, 20, 20, pace)
+    steps = max(int(60 * minutes / pace.seconds), 10)
+    return trained(name, train, seed, steps, steps, Spent(minutes))
 
 
-def of_system(system: SeriesSystem, table: SeriesTable, seed: int) -> Callable[[Task], Draws]:
-    """The draws of a trained system, as many as other methods give quantiles."""
+@dataclass(frozen=True)
+class Drawing:
+    """Draws of a trained system, in its own number of steps or in another."""
 
-    def fill(task: Task) -> Draws:
-        return (
-            system.impute(replace(table, records=(task.record,)), n=DRAWS, seed=1000 * seed).draws[0].astype(np.float64)
-        )
+    system: SeriesSystem
+    table: SeriesTable
+    seed: int
+    steps: int | None = None
 
-    return fill
+    def __call__(self, task: Task) -> Draws:
+        gaps = replace(self.table, records=(task.record,))
+        found = self.system.impute(gaps, n=DRAWS, seed=1000 * self.seed, steps=self.steps)
+        return found.draws[0].astype(np.float64)
 
 
 def scores(task: Task, draws: Draws, std: np.ndarray) -> dict[str, float]:
@@ -268,7 +290,7 @@ def scores(task: Task, draws: Draws, std: np.ndarray) -> dict[str, float]:
         m = task.hidden[:, k]
         d, t = torch.from_numpy(np.ascontiguousarray(x[:, m, k].T)), torch.from_numpy(y[m, k])
         point = np.median(x[:, m, k], 0)
-        found["crps"].append(float(crps(d, t).mean()))
+        found["crps"].append(float((crps_fair if len(d[0]) == DRAWS else crps)(d, t).mean()))
         found["mae"].append(float(np.abs(point - y[m, k]).mean()))
         found["rmse"].append(float(np.sqrt(np.mean((x[:, m, k].mean(0) - y[m, k]) ** 2))))
         found["coverage"].append(float(covered(d, t, 0.9).mean()) if len(d[0]) >= 20 else float("nan"))
@@ -350,7 +372,7 @@ def methods(
 
     def recipe(name: str) -> tuple[Callable[[Task], Draws], int]:
         system, steps = ours(name, train, seed, minutes)
-        return of_system(system, train, seed), steps
+        return Drawing(system, train, seed), steps
 
     table: list[tuple[str, Callable[[], tuple[Callable[[Task], Draws], int]]]] = [
         ("linear interpolation", lambda: (linear, 0)),
@@ -364,6 +386,10 @@ def methods(
     return [row for row in table if not only or row[0] in only]
 
 
+def _key(row: dict[str, object]) -> tuple[str, ...]:
+    return str(row["method"]), str(row["gaps"]), str(row["seed"])
+
+
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -371,6 +397,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3.0, help="of training, in processor time (default 3)")
     parser.add_argument("--only", nargs="*", default=[], help="methods, by name")
     parser.add_argument("--gaps", nargs="*", default=[], help="10%%, 50%%, 90%% or blocks (default all)")
+    parser.add_argument(
+        "--sampling-steps", type=int, nargs="*", default=[], help="of csdi besides its own, as rows of their own"
+    )
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/series.csv"))
     args = parser.parse_args()
     train, record = split(open_series("beijing-hours"))
@@ -385,19 +414,26 @@ def main() -> None:
                 print(f"{name}: left out, {error}", flush=True)
                 continue
             seconds = time.process_time() - begin
-            for task in tasks(record, seed):
-                if args.gaps and task.name not in args.gaps:
-                    continue
-                begin = time.process_time()
-                draws = fill(task)
-                spent = time.process_time() - begin
-                found = scores(task, draws, std)
-                row = {"method": name, "gaps": task.name, "seed": seed, **{k: f"{v:.4f}" for k, v in found.items()}}
-                row |= {"train_seconds": f"{seconds:.0f}", "steps": steps, "fill_seconds": f"{spent:.1f}"}
-                rows = [r for r in rows if (r["method"], r["gaps"], str(r["seed"])) != (name, task.name, str(seed))] + [
-                    row
-                ]
-                print({k: row[k] for k in FIELDS}, flush=True)
+            fills = {name: fill}
+            if isinstance(fill, Drawing) and name == "csdi":
+                fills |= {f"csdi, {n} steps": replace(fill, steps=n) for n in args.sampling_steps}
+            for label, each in fills.items():
+                for task in tasks(record, seed):
+                    if args.gaps and task.name not in args.gaps:
+                        continue
+                    begin = time.process_time()
+                    draws = each(task)
+                    spent = time.process_time() - begin
+                    found = scores(task, draws, std)
+                    row = {
+                        "method": label,
+                        "gaps": task.name,
+                        "seed": seed,
+                        **{k: f"{v:.4f}" for k, v in found.items()},
+                    }
+                    row |= {"train_seconds": f"{seconds:.0f}", "steps": steps, "fill_seconds": f"{spent:.1f}"}
+                    rows = [r for r in rows if _key(r) != _key(row)] + [row]
+                    print({k: row[k] for k in FIELDS}, flush=True)
             write_rows(args.out, rows)
 
 

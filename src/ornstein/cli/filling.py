@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     fill = system.impute if args.task == "impute" else system.forecast
     with Progress(f"{args.task} with {args.what}") as bar:
         filled = fill(
-            str(args.input), n=args.n or DRAWS, steps=args.steps, seed=args.seed, batch=args.batch or 256,
+            str(args.input), n=args.n or DRAWS, steps=args.steps, seed=args.seed, batch=args.batch,
             on_step=lambda done: bar.update(done),
         )  # fmt: skip
     seconds = time.monotonic() - begin

@@ -517,6 +517,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
                 "width": 64,
                 "heads": 8,
                 "layers": 4,
+                "context": 0,
                 "hidden": 64,
                 "window": 48,
                 "batch": 16,

@@ -12,11 +12,13 @@ from ornstein.core.errors import UsageError
 from ornstein.networks.series import Emission, GridTransformer, StructuredStateSpace
 
 B, K, L = 3, 4, 10
+WIDTHS = {"calendar": 2, "static": 2, "classes": 2, "width": 8}
 MAKERS: dict[str, Callable[[], nn.Module]] = {
-    "grid": lambda: GridTransformer(K, calendar=2, static=2, classes=2, width=8, heads=2, layers=2, hidden=8),
-    "s4": lambda: StructuredStateSpace(K, calendar=2, static=2, classes=2, width=8, layers=2, state=4),
-    "convolution": lambda: StructuredStateSpace(K, calendar=2, static=2, classes=2, width=8, layers=2, mixer="convolution"),
-}  # fmt: skip
+    "grid": lambda: GridTransformer(K, **WIDTHS, heads=2, layers=2, hidden=8),
+    "context": lambda: GridTransformer(K, **WIDTHS, heads=2, layers=1, hidden=8, context=1),
+    "s4": lambda: StructuredStateSpace(K, **WIDTHS, layers=2, state=4, units=True),
+    "convolution": lambda: StructuredStateSpace(K, **WIDTHS, layers=2, mixer="convolution", units=True),
+}
 
 
 def network(name: str) -> nn.Module:
@@ -40,6 +42,7 @@ def told() -> dict[str, Tensor]:
         "static": torch.randn(B, 2, generator=g),
         "label": torch.tensor([0, 1, -1]),
         "anchor": torch.randn(B, K, L, generator=g),
+        "spread": torch.rand(B, K, L, generator=g) + 0.1,
     }
 
 
@@ -55,7 +58,7 @@ def test_noise_counts_only_where_a_cell_is_sought(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-@pytest.mark.parametrize("what", ["values", "position", "calendar", "static", "label", "anchor"])
+@pytest.mark.parametrize("what", ["values", "position", "calendar", "static", "label", "anchor", "spread"])
 def test_every_condition_is_heard(name: str, what: str) -> None:
     net, cond = network(name), told()
     x, t = torch.randn(B, K, L), torch.tensor([10.0, 500.0, 900.0])
@@ -129,6 +132,24 @@ def test_what_all_samples_share_is_given_once(name: str) -> None:
     repeated = {k: v.expand(B, *v.shape[1:]) for k, v in shared.items()}
     x, t = torch.randn(B, K, L), torch.tensor([10.0, 500.0, 900.0])
     torch.testing.assert_close(net(x, t, shared), net(x, t, repeated))
+
+
+@torch.no_grad()
+def test_the_context_is_that_of_what_is_known_at_every_level() -> None:
+    """Blocks of the context hear nothing of noise or level, and those after them hear of the context."""
+    net, cond = network("context"), told()
+    found: list[Tensor] = []
+    assert isinstance(net, GridTransformer) and net.grasp is not None
+    net.grasp.register_forward_hook(lambda _m, _i, out: found.append(out))
+    x, t = torch.randn(B, K, L), torch.tensor([10.0, 500.0, 900.0])
+    first = net(x, t, cond)
+    net(x + 1, t.flip(0), cond)
+    assert torch.equal(*found)
+    shared = {k: v[:1] for k, v in cond.items()}
+    net(x, t, shared)
+    assert len(found[-1]) == 1, "what all draws share goes through the context once"
+    net.grasp.bias.add_(1.0)
+    assert not torch.allclose(net(x, t, cond), first)
 
 
 def test_a_placed_grid_tells_when_and_where_before_it_attends() -> None:

@@ -17,7 +17,7 @@ import ornstein
 from ornstein.cli import main
 from ornstein.core.errors import CapabilityError, DataError, UsageError
 from ornstein.data import open_table
-from ornstein.recipes.series.fill import tiles
+from ornstein.recipes.series.fill import side_by_side, tiles
 from ornstein.recipes.series.plot import plot
 from ornstein.recipes.series.system import SeriesSystem
 
@@ -73,6 +73,29 @@ def test_a_draw_depends_on_its_seed_only(system: SeriesSystem) -> None:
     np.testing.assert_allclose(one, other, atol=1e-4)
     again = system.impute(frame(), n=5, steps=2, seed=9).draws[0]
     assert not np.allclose(again, one)
+
+
+def test_threads_change_no_draw_and_end_with_an_error(system: SeriesSystem) -> None:
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(system.impute(frame(), n=20, steps=2, batch=5, fast=False).draws[0])
+        np.testing.assert_array_equal(*found)
+        assert torch.get_num_threads() == 2
+
+        def work(rows: range) -> int:
+            if rows.start == 3:
+                raise DataError("this batch")
+            return rows.start
+
+        some = [range(i, i + 1) for i in range(6)]
+        with pytest.raises(DataError, match="this batch"):
+            list(side_by_side(work, some, 2))
+        assert list(side_by_side(work, some[:3], 2)) == [0, 1, 2]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_windows_without_gaps_cost_nothing(system: SeriesSystem) -> None:

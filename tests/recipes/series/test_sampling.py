@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from ornstein.codecs.standard import DISTANCES
 from ornstein.core.rng import Stream
 from ornstein.data.series import Record, SeriesTable
 from ornstein.recipes import registry
 from ornstein.recipes.checks.gaussian_series import Unconditional
-from ornstein.recipes.series.common import FillConfig
-from ornstein.recipes.series.data import roughness, settings_of
+from ornstein.recipes.series.csdi import CSDI, csdi
+from ornstein.recipes.series.data import roughness, settings_of, training_windows
 from ornstein.recipes.series.fill import _batches
 from ornstein.samplers.base import simulate
 from ornstein.samplers.grids import get_grid
@@ -48,20 +49,32 @@ def test_roughness_is_the_share_that_a_line_misses() -> None:
     rng = np.random.default_rng(0)
     smooth = _table(np.sin(2 * np.pi * hours / 400))
     noise = _table(rng.normal(size=(2000, 2)))
-    assert roughness(smooth) < 0.1
-    assert roughness(noise) == 1.0  # a line through noise misses more than noise itself, and so tells nothing
-    assert roughness(_table(np.array([[0.0], [1.0], [2.0]]))) <= 1.0
+    assert max(roughness(smooth)[:4]) < 0.1
+    rough = np.array(roughness(noise)).reshape(2, -1)
+    # Between two known values of noise the line misses by sqrt(1 + 1/2), half-way; beyond the last by sqrt(2).
+    np.testing.assert_allclose(rough[:, 0], 1.5**0.5, rtol=0.1)
+    np.testing.assert_allclose(rough[:, -1], 2**0.5, rtol=0.25)  # of few cells
+    walk = _table(np.random.default_rng(1).normal(size=(6000, 1)).cumsum(0))
+    steps = np.array(roughness(walk)) * float(walk.scales()[1][0])
+    np.testing.assert_allclose(steps[:4] ** 2, DISTANCES[:4], rtol=0.35)
+    assert len(roughness(_table(np.array([[0.0], [1.0], [2.0]])))) == len(DISTANCES)
     one = Record(np.array([[1.0]]), np.zeros(1))
-    assert roughness(SeriesTable((one, Record(np.array([[3.0]]), np.zeros(1), "b")), ("a",), calendar=False)) == 0.5
+    short = SeriesTable((one, Record(np.array([[3.0]]), np.zeros(1), "b")), ("a",), calendar=False)
+    assert set(roughness(short)) == {0.5}
 
 
-def test_the_denoiser_is_scaled_to_what_is_denoised() -> None:
-    table = _table(np.random.default_rng(0).normal(size=(200, 1)))
-    rough = settings_of(table)["rough"]
-    assert rough == 1.0
-    assert FillConfig(rough=0.3).spread == 0.3
-    assert FillConfig(rough=0.3, anchored=False).spread == 1.0
-    assert FillConfig(rough=0.3, sigma_data=0.7).spread == 0.7
+def test_what_is_denoised_has_unit_variance() -> None:
+    walk = _table(np.random.default_rng(0).normal(size=(3000, 2)).cumsum(0))
+    config = CSDI(**settings_of(walk), window=24)
+    system = csdi(config)
+    batch = training_windows(config, walk)[:400]
+    x = system.codec.encode(batch.x, Stream(0))
+    given = config.hiding()(x.isfinite(), Stream(0))
+    line = config.anchor()
+    assert line is not None and CSDI(anchored=False).anchor() is None
+    told = line(x, given, batch.cond["position"])
+    state = system.codec.encode(batch.x, Stream(0), told)[~given]
+    assert float(state.square().mean()) == pytest.approx(config.sigma_data**2, rel=0.25)
 
 
 @pytest.mark.parametrize(("windows", "n", "most"), [(3, 5, 4), (3, 40, 64), (2, 100, 64), (1, 32, 256)])

@@ -11,6 +11,9 @@ from ornstein.evaluation.series.ensemble import quantiles_of, require_ensemble
 def central_interval(draws: Tensor, level: float) -> tuple[Tensor, Tensor]:
     """Lower and upper end of the interval of that mass: quantiles (1 - level)/2 and (1 + level)/2, ``[N, ...]``.
 
+    The quantile of level p lies at rank p (M + 1) of M draws (type 6 of Hyndman and Fan 1996), so that a truth of the draws' own
+    law lies within exactly as often as the level says, however few draws there are; other types cover too little.
+
     Raises:
         DataError: so few draws that the interval is their whole range or nearly: fewer than 2 / (1 - level).
     """
@@ -19,7 +22,7 @@ def central_interval(draws: Tensor, level: float) -> tuple[Tensor, Tensor]:
     least = -(-2 // round(1 - level, 9))
     if draws.shape[1] < least:
         raise DataError(f"an interval of {level:.0%} needs at least {least:.0f} draws, got {draws.shape[1]}")
-    ends = quantiles_of(draws, ((1 - level) / 2, (1 + level) / 2))
+    ends = quantiles_of(draws, ((1 - level) / 2, (1 + level) / 2), exchangeable=True)
     return ends[:, 0], ends[:, 1]
 
 

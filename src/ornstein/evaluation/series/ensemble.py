@@ -32,12 +32,15 @@ def require_ensemble(draws: Tensor, truth: Tensor, least: int = 1) -> tuple[Tens
     return draws.double(), truth.double()
 
 
-def quantiles_of(draws: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """Empirical quantiles over axis 1 with linear interpolation: ``[N, M, ...]`` -> ``[N, Q, ...]``."""
+def quantiles_of(draws: Tensor, levels: tuple[float, ...], exchangeable: bool = False) -> Tensor:
+    """Empirical quantiles over axis 1, ``[N, M, ...]`` -> ``[N, Q, ...]``: level p lies at rank 1 + p (M - 1), linearly between
+    draws; ``exchangeable`` at p (M + 1), below which a further draw of the same law falls with probability p.
+    """
     if not levels or not all(0 < a < 1 for a in levels):
         raise UsageError(f"quantile levels lie between 0 and 1, got {levels}")
     ordered = draws.sort(dim=1).values
-    place = torch.tensor(levels, dtype=torch.float64) * (draws.shape[1] - 1)
+    p, m = torch.tensor(levels, dtype=torch.float64), draws.shape[1]
+    place = (p * (m + 1) - 1).clamp(0, m - 1) if exchangeable else p * (m - 1)
     low = place.floor().long()
     high = (low + 1).clamp_max(draws.shape[1] - 1)
     part = (place - low).reshape(1, -1, *[1] * (draws.ndim - 2)).to(draws)

@@ -7,6 +7,7 @@ values        ``[B, K, L]``      what is known, 0 elsewhere
 given         ``[B, K, L]``      1 where a cell is known (default: nowhere)
 sought        ``[B, K, L]``      1 where a cell is to be drawn (default: wherever it is not given)
 anchor        ``[B, K, L]``      a guess of every cell, to which the state is the difference
+spread        ``[B, K, L]``      the unit of that difference: by how much the guess is expected to miss (default: 1)
 position      ``[B, L]``         the time of each step, in steps (default: 0, 1, 2, ..)
 calendar      ``[B, L, W]``      features of the calendar
 static        ``[B, S]``         covariates of the whole series
@@ -21,6 +22,7 @@ noise in its place would be taken for noise on a zero.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -31,14 +33,27 @@ from ornstein.core.errors import UsageError
 from ornstein.networks.layers.embedding import Sinusoidal
 
 
-def masks(x: Tensor, cond: Cond) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Known values, given, sought and the anchor, each ``[B, K, L]`` in x's dtype, or ``[1, K, L]`` where samples share it."""
+@final
+@dataclass(frozen=True)
+class Told:
+    """Each ``[B, K, L]`` in the state's dtype, or ``[1, K, L]`` where samples share it; ``unit`` is the spread's logarithm."""
+
+    values: Tensor
+    given: Tensor
+    sought: Tensor
+    anchor: Tensor
+    unit: Tensor
+
+
+def told(x: Tensor, cond: Cond) -> Told:
+    """What the conditions say of each cell of ``x [B, K, L]``."""
     none = torch.zeros_like(x[:1])
     given = cond["given"].to(x.dtype) if "given" in cond else none
     sought = cond["sought"].to(x.dtype) if "sought" in cond else 1 - given
     values = cond["values"].to(x.dtype) * given if "values" in cond else none
     anchor = cond["anchor"].to(x.dtype) if "anchor" in cond else none
-    return values, given, sought, anchor
+    unit = cond["spread"].to(x.dtype).log() if "spread" in cond else none
+    return Told(values, given, sought, anchor, unit)
 
 
 @final

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ornstein.core.cond import NO_COND, Cond
 from ornstein.core.errors import UsageError
 from ornstein.networks.layers.embedding import NoiseEmbedding
-from ornstein.networks.series.inputs import Clock, masks
+from ornstein.networks.series.inputs import Clock, told
 from ornstein.networks.series.s4 import S4D
 
 Mixer = Literal["s4", "convolution"]
@@ -65,6 +65,7 @@ class StructuredStateSpace(nn.Module):
         columns: K.
         mixer: "convolution" puts depthwise convolutions in the place of the state spaces: what they are compared with.
         classes: number of labels; further ones as the widths of their conditions.
+        units: the condition ``spread`` is read.
     """
 
     def __init__(
@@ -79,16 +80,17 @@ class StructuredStateSpace(nn.Module):
         state: int = 16,
         noise: int = 128,
         mixer: Mixer = "s4",
+        units: bool = False,
     ):
         super().__init__()
         if mixer not in ("s4", "convolution"):
             raise UsageError(f"mixer must be 's4' or 'convolution', got '{mixer}'")
-        self.columns, self.layers = columns, layers
+        self.columns, self.layers, self.units = columns, layers, units
         self.enter = nn.Conv1d(columns, width, 1)
         self.noise = NoiseEmbedding("sinusoidal", noise, noise)
         self.label = nn.Embedding(classes + 1, noise) if classes else None
         self.clock = Clock(2 * width, calendar, static)
-        self.blocks = nn.ModuleList(Block(width, state, noise, 4 * columns, mixer) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(width, state, noise, (4 + units) * columns, mixer) for _ in range(layers))
         self.last, self.leave = nn.Conv1d(width, width, 1), nn.Conv1d(width, columns, 1)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
@@ -96,9 +98,10 @@ class StructuredStateSpace(nn.Module):
     def forward(self, x: Tensor, t: Tensor, cond: Cond = NO_COND) -> Tensor:
         if x.ndim != 3 or x.shape[1] != self.columns:
             raise UsageError(f"the network takes series [B, {self.columns}, L], got {tuple(x.shape)}")
-        values, given, sought, anchor = masks(x, cond)
-        h = F.relu(self.enter(values + sought * x))  # noise only where values are missing
-        known = torch.cat(torch.broadcast_tensors(values, given, sought, anchor), 1)
+        cells = told(x, cond)
+        h = F.relu(self.enter(cells.values + cells.sought * x))  # noise only where values are missing
+        parts = [cells.values, cells.given, cells.sought, cells.anchor, *([cells.unit] if self.units else [])]
+        known = torch.cat(torch.broadcast_tensors(*parts), 1)
         noise = self.noise(t)
         if self.label is not None:
             label = cond["label"] if "label" in cond else torch.full((len(x),), -1, device=x.device)

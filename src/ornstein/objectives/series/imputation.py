@@ -7,7 +7,7 @@ from typing import final
 import torch
 
 from ornstein.codecs.base import Codec
-from ornstein.codecs.standard import interpolated
+from ornstein.codecs.standard import Line
 from ornstein.core import cond as conditions
 from ornstein.core.batch import Batch
 from ornstein.core.errors import DataError
@@ -26,7 +26,8 @@ class Imputation:
     ``batch.x [B, K, L]`` holds NaN where nothing was observed. The network is told the known cells as ``values`` and
     ``given``, and as ``sought`` those that are hidden; noise and loss are on the latter only, so that the same objective is
     that of SSSD (Lopez Alcaraz & Strodthoff 2022, 2208.09399, "D1"). ``label_dropout`` is how often a class is not told.
-    ``anchored``: what is denoised is the difference to the interpolation of the known cells, which the network is shown.
+    ``anchor``: what is denoised is the difference to a line between the known cells in units of what it misses; the network
+    is told both.
     """
 
     def __init__(
@@ -36,10 +37,10 @@ class Imputation:
         times: Times,
         masks: Draw,
         label_dropout: float = 0.0,
-        anchored: bool = False,
+        anchor: Line | None = None,
     ):
         self.denoiser, self.codec, self.times, self.masks = denoiser, codec, times, masks
-        self.label_dropout, self.anchored = label_dropout, anchored
+        self.label_dropout, self.anchor = label_dropout, anchor
 
     def __call__(self, batch: Batch, rng: Random) -> Loss:
         denoiser, process = self.denoiser, self.denoiser.process
@@ -51,9 +52,9 @@ class Imputation:
         given = self.masks(observed, rng)
         sought = observed & ~given
         cond = {**batch.cond, "values": x_0 * given, "given": given, "sought": sought}
-        if self.anchored:
-            cond["anchor"] = interpolated(x_0, given, batch.cond["position"])
-            x_0 = x_0 - cond["anchor"]
+        if self.anchor is not None:
+            cond |= self.anchor(x_0, given, batch.cond["position"])
+            x_0 = (x_0 - cond["anchor"]) / cond["spread"]
         if self.label_dropout and "label" in cond:
             told = rng.uniform((len(batch),)) >= self.label_dropout
             cond |= conditions.drop({"label": cond["label"]}, told)

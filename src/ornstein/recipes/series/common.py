@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from ornstein.codecs.standard import Standard
+from ornstein.codecs.standard import Line, Standard
 from ornstein.core.errors import UsageError
 from ornstein.core.loss import Objective
 from ornstein.denoisers.denoiser import Preconditioned
@@ -39,8 +39,9 @@ class SeriesConfig:
     std: tuple[float, ...] = ()
     step: float = 1.0
     """the usual distance of two time stamps, in seconds where they are dates"""
-    rough: float = 0.5
-    """how far values lie from the line between their known neighbours, on the scale of columns of variance 1"""
+    rough: tuple[float, ...] = ()
+    """of each column how far values lie from the line between their known neighbours, on the scale of columns of variance 1, at
+    each of :data:`~ornstein.codecs.standard.DISTANCES`"""
     calendar: tuple[str, ...] = ()
     """features of the time stamps that the network sees: hour, weekday, yearday"""
     static: tuple[str, ...] = ()
@@ -96,6 +97,10 @@ class SeriesConfig:
         """Widths of the conditions that the network takes beside the values."""
         return {"calendar": 2 * len(self.calendar), "static": len(self.static), "classes": len(self.classes)}
 
+    def anchor(self) -> Line | None:
+        """A guess to which what is denoised is the difference, where there is one."""
+        return None
+
     def codec(self) -> Standard:
         """Columns of mean 0 and variance 1."""
         k = len(self.columns)
@@ -141,11 +146,6 @@ class NoiseConfig(SeriesConfig):
         if self.noise not in ("levels", "chain"):
             raise UsageError(f"noise must be 'levels' or 'chain', got '{self.noise}'")
 
-    @property
-    def spread(self) -> float:
-        """The standard deviation of what is denoised, which EDM's preconditioning asks for."""
-        return self.sigma_data
-
     def table(self) -> Table:
         """beta_n = (sqrt(beta_1) + (n - 1)/(T - 1) (sqrt(beta_T) - sqrt(beta_1)))^2, or linear."""
         power = 2.0 if self.betas == "quadratic" else 1.0
@@ -157,7 +157,7 @@ class NoiseConfig(SeriesConfig):
         if self.noise == "levels":
             process: Affine = EDM(self.sigma_min, self.sigma_max)
             ends = process.log_snr(torch.tensor([1.0, process.t_min], dtype=torch.float64, device="cpu")).tolist()
-            return Preconditioned(network, process, Clocked(EDMScaling(self.spread), *ends))
+            return Preconditioned(network, process, Clocked(EDMScaling(self.sigma_data), *ends))
         return Preconditioned(network, VP(self.table(), t_min=1 / self.chain), Eps())
 
     def times(self, denoiser: Preconditioned) -> Times:
@@ -184,9 +184,12 @@ class FillConfig(NoiseConfig):
     horizon: int = 0
     """steps at the window's end that a forecast is about"""
     anchored: bool = True
-    """denoise the difference to the interpolation of what is known; the paper denoises the values themselves"""
-    sigma_data: float = 0.0
-    """where 0: ``rough`` if anchored, otherwise that of the columns, 1"""
+    """denoise the difference to the interpolation of what is known, in units of ``rough``; the paper denoises the values"""
+    sigma_data: float = 1.0
+    sigma_min: float = 0.05
+    p_mean: float = -0.3
+    sampling_steps: int = 5
+    lr: float = 4e-3
     masks: tuple[str, ...] = ("random", "segments", "blackout")
     """ways in which values are hidden in training to learn imputation; one is drawn for each window"""
 
@@ -205,10 +208,9 @@ class FillConfig(NoiseConfig):
             if name not in MASKS:
                 raise UsageError(f"masks are some of {', '.join(MASKS)}, got '{name}'")
 
-    @property
-    def spread(self) -> float:
-        """Anchored, of the difference to the interpolation: half of an hourly record's deviation, all of that of coarse ones."""
-        return self.sigma_data or (self.rough if self.anchored else 1.0)
+    def anchor(self) -> Line | None:
+        """What is denoised is the difference to, where it is anchored."""
+        return Line(self.rough) if self.anchored else None
 
     def hiding(self) -> Masks:
         """What is hidden in training: for a forecast the last steps, and in one of four windows cells anywhere, so that gaps

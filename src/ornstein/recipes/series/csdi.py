@@ -22,7 +22,10 @@ class CSDI(FillConfig):
 
     width: int = 32
     heads: int = 2
-    layers: int = 3
+    layers: int = 2
+    """blocks that are run at every step of every draw"""
+    context: int = 2
+    """blocks before them that look at what is known, once for all draws; the paper has none"""
     hidden: int = 64
     placed: bool = True
     """time and column enter before the first attention too; in the paper only behind each"""
@@ -43,8 +46,9 @@ class CSDI(FillConfig):
 def csdi(c: CSDI = CSDI()) -> SeriesSystem:
     """The CSDI system."""
     network = GridTransformer(
-        len(c.columns), **c.told, width=c.width, heads=c.heads, layers=c.layers, hidden=c.hidden, placed=c.placed
+        len(c.columns), **c.told, width=c.width, heads=c.heads, layers=c.layers, hidden=c.hidden, placed=c.placed,
+        context=c.context,
     )  # fmt: skip
     return denoised(
-        "csdi", c, network, lambda d, codec: Imputation(d, codec, c.times(d), c.hiding(), anchored=c.anchored)
+        "csdi", c, network, lambda d, codec: Imputation(d, codec, c.times(d), c.hiding(), anchor=c.anchor())
     )

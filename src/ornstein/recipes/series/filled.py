@@ -56,10 +56,11 @@ class Filled:
         return self._summary(lambda d: np.median(d, 0))
 
     def quantile(self, level: float) -> tuple[np.ndarray, ...]:
-        """The same with a quantile of the draws."""
+        """The same with a quantile of the draws: of level p at rank p (n + 1), so that intervals cover as often as they say
+        however few draws there are."""
         if not 0 < level < 1:
             raise UsageError(f"a quantile's level lies between 0 and 1, got {level}")
-        return self._summary(lambda d: np.quantile(d, level, axis=0))
+        return self._summary(lambda d: np.quantile(d, level, axis=0, method="weibull"))
 
     def completed(self) -> SeriesTable:
         """The table with the medians in its gaps."""

@@ -60,7 +60,7 @@ def _panel(draw: ImageDraw.ImageDraw, filled: Filled, r: int, k: int, low: int, 
     record = filled.table.records[r]
     values, gaps = record.values[low:high, k], filled.missing[r][low:high, k]
     draws = filled.draws[r][:, low:high, k]
-    q = np.quantile(draws, (0.05, 0.25, 0.5, 0.75, 0.95), axis=0)
+    q = np.quantile(draws, (0.05, 0.25, 0.5, 0.75, 0.95), axis=0, method="weibull")
     bottom, ceiling = float(np.min(q)), float(np.max(q))
     pad = 0.06 * (ceiling - bottom) or abs(bottom) * 0.1 or 1.0
     bottom, ceiling = bottom - pad, ceiling + pad

@@ -46,8 +46,8 @@ class SSSD(FillConfig):
 def sssd(c: SSSD = SSSD()) -> SeriesSystem:
     """The SSSD system."""
     network = StructuredStateSpace(
-        len(c.columns), **c.told, width=c.width, layers=c.layers, state=c.state, mixer=c.mixer
+        len(c.columns), **c.told, width=c.width, layers=c.layers, state=c.state, mixer=c.mixer, units=c.anchored
     )
     return denoised(
-        "sssd", c, network, lambda d, codec: Imputation(d, codec, c.times(d), c.hiding(), anchored=c.anchored)
+        "sssd", c, network, lambda d, codec: Imputation(d, codec, c.times(d), c.hiding(), anchor=c.anchor())
     )

@@ -27,7 +27,7 @@ class SeriesSystem(System):
         steps: int | None = None,
         seed: int = 0,
         sampler: str | None = None,
-        batch: int = 256,
+        batch: int | None = None,
         fast: bool = True,
         on_step: Callable[[float], None] | None = None,
     ) -> Filled:
@@ -38,7 +38,8 @@ class SeriesSystem(System):
             n: draws of each missing value.
             steps, sampler: as in :meth:`System.sample`.
             seed: draw j of window w depends on seed + w n + j.
-            batch: windows that are drawn at once; changes no result (but for rounding, where ``fast``).
+            batch: windows that are drawn at once (default: as many as suit the device); changes no result but for rounding, where
+                ``fast``.
             fast: bfloat16 network calls.
             on_step: told how far it is, in [0, 1].
 
@@ -58,7 +59,7 @@ class SeriesSystem(System):
         steps: int | None = None,
         seed: int = 0,
         sampler: str | None = None,
-        batch: int = 256,
+        batch: int | None = None,
         fast: bool = True,
         on_step: Callable[[float], None] | None = None,
     ) -> Filled:
