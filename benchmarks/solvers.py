@@ -58,8 +58,8 @@ FEW = ("dpmpp_2m", "dpmpp_3m", "unipc", "unipc p=2", "deis", "deis log_rho", "ip
 MISSING = [m for m in ("torchvision", "torchdiffeq", "torchsde") if importlib.util.find_spec(m) is None]
 SEARCHED, SEARCHED_FEW, FEW_FROM = 6, 2, 20
 """How many samplers get fitted times: the best so many on named grids; few on the bundled model and from 20 evaluations on."""
-ROUNDS, ROUNDS_FEW = 60, 30
-"""of a fit; few from 20 evaluations on."""
+ROUNDS, ROUNDS_FEW, ROUNDS_MANY, MANY_TO = 60, 30, 150, 10
+"""of a fit; few from 20 evaluations on, many up to 10 on the mixtures, where a round costs little."""
 STARTS = 8
 """of the bundled model, whose evaluations cost: as many to measure on, as many others to fit times to."""
 FITTED_TO = {"fashion-mnist": 20}
@@ -140,7 +140,10 @@ def ours(problem: Problem, budgets: tuple[int, ...]) -> Iterator[Row]:
             begin = [get_grid(grid)(process, n, None, None)]
             if carried is not None:
                 begin += [resampled(carried, n), thinned(problem, sampler, carried, n)]
-            fitted = [fit(problem, sampler, times, ROUNDS_FEW if few else ROUNDS) for times in begin]
+            rounds = ROUNDS_FEW if few else ROUNDS
+            if budget <= MANY_TO and problem.name != "fashion-mnist":
+                rounds = ROUNDS_MANY
+            fitted = [fit(problem, sampler, times, rounds) for times in begin]
             other, times = min(fitted, key=lambda pair: pair[0])
             best = (other, times) if best is None or other < best[0] else best
             yield name, "fitted", budget, problem.error(simulate(sampler, problem.x, times, rng(), problem.cond))
