@@ -24,6 +24,8 @@ from ornstein.recipes.ledger import Row, judge
 from ornstein.training.signals import ended_by_signals
 
 CHECKS = "ornstein.recipes.checks"
+OfSeed = tuple[Measured, float | None]
+"""of a seed: its figures, and the most memory that its process has held, in MiB"""
 
 
 def _module(name: str) -> str:
@@ -81,11 +83,13 @@ def reproduce(
     code = code_hash(card, check)  # of what runs, should the files change meanwhile
     begin, worked = time.monotonic(), processor_seconds()
     measured: list[dict[str, float]] = []
+    memory: list[float | None] = []
     if on_progress is not None:
         on_progress(0.0, f"seed 1 of {seeds}")
     with ended_by_signals(), _measuring(check, name, seeds, min(jobs, seeds)) as found:
-        for figures in found:
+        for figures, most in found:
             measured.append(dict(figures))
+            memory.append(most)
             if on_progress is not None:
                 on_progress(len(measured) / seeds, f"seed {min(len(measured) + 1, seeds)} of {seeds}")
     row = Row(
@@ -103,17 +107,17 @@ def reproduce(
         torch=torch.__version__,
         code=code,
         processor_seconds=round(processor_seconds() - worked, 1),
-        memory_mib=peak_memory(),
+        memory_mib=max((m for m in memory if m is not None), default=None),
     )
     ledger.write(row, folder)
     return row
 
 
 @contextmanager
-def _measuring(check: Check, name: str, seeds: int, jobs: int) -> Iterator[Iterator[Measured]]:
-    """The figures of each seed in order, as they come."""
+def _measuring(check: Check, name: str, seeds: int, jobs: int) -> Iterator[Iterator[OfSeed]]:
+    """The figures of each seed in order, as they come, and the memory that they took."""
     if jobs == 1:
-        yield map(check.measure, range(seeds))
+        yield ((check.measure(seed), peak_memory()) for seed in range(seeds))
         return
     with alone():
         pool = get_context("spawn").Pool(jobs)
@@ -123,11 +127,11 @@ def _measuring(check: Check, name: str, seeds: int, jobs: int) -> Iterator[Itera
         pool.join()
 
 
-def _measure(name: str, seed: int) -> Measured:
+def _measure(name: str, seed: int) -> OfSeed:
     """One seed, in a process of its own."""
     torch.set_num_threads(1)
     with ended_by_signals():
-        return get_check(name).measure(seed)
+        return get_check(name).measure(seed), peak_memory()
 
 
 @contextmanager
@@ -148,12 +152,16 @@ def processor_seconds() -> float:
 
 
 def peak_memory() -> float | None:
-    """The most memory that this process, or one it has waited for, has held, in MiB; None on Windows, which does not tell."""
+    """The most memory that this process has held, in MiB; None where the system does not tell (Windows)."""
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the process that started this one had held
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+        return round(int(line.split()[1]) / 1024, 1)
     if sys.platform == "win32":
         return None
     import resource
 
-    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(most / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
 
 
