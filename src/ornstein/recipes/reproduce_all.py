@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ornstein.core.errors import UsageError
+from ornstein.core.machine import single_threaded
 from ornstein.recipes import ledger, registry
 from ornstein.recipes.fingerprint import code_hash
-from ornstein.recipes.reproduce import alone, check_names, get_check, results_folder
+from ornstein.recipes.reproduce import check_names, get_check, results_folder
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def reproduce_all(
 
 def _run(names: Sequence[str], seeds: int, jobs: int, folder: Path) -> Iterator[Outcome]:
     """The outcomes as they come."""
-    with alone() if jobs > 1 else nullcontext(), ThreadPoolExecutor(jobs) as pool:
+    with single_threaded() if jobs > 1 else nullcontext(), ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(_one, name, seeds, folder) for name in names]
         try:
             for future in as_completed(waiting):

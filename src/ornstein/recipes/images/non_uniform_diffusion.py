@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from ornstein.codecs.bases import Haar
-from ornstein.core.distributions import Posterior
 from ornstein.core.errors import UsageError
 from ornstein.denoisers.denoiser import Preconditioned
-from ornstein.denoisers.parametrizations import Parametrization, V
+from ornstein.denoisers.parametrizations import Derived, V
 from ornstein.networks.layers.conditioning import ClassCondition
 from ornstein.networks.mp_unet import MPUNet
 from ornstein.objectives.denoising import Denoising
@@ -53,24 +52,15 @@ class NonUniformDiffusion(NetworkConfig):
         return NonUniformVE(levels.repeat_interleave(self.channels).reshape(-1, 1, 1), self.sigma_min)
 
 
-class _ByPart(Parametrization):
+class _ByPart(Derived):
     """v per coordinate, with the input divided by sqrt(1 + sigma^2): unit variances whatever the part's level."""
 
     def __init__(self) -> None:
-        self.base = V()
+        super().__init__(V())
 
     def inputs(self, process: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         scale = (1 + process.sigma(t) ** 2).rsqrt().to(device=x_t.device, dtype=x_t.dtype)
         return scale * x_t, 1000 * t
-
-    def posterior(self, process: Affine, out: Tensor, x_t: Tensor, t: Tensor) -> Posterior:
-        return self.base.posterior(process, out, x_t, t)
-
-    def target(self, process: Affine, x_0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        return self.base.target(process, x_0, x_t, t)
-
-    def gain(self, process: Affine, t: Tensor) -> Tensor:
-        return self.base.gain(process, t)
 
 
 @recipe(

@@ -209,7 +209,7 @@ class FillConfig(NoiseConfig):
                 raise UsageError(f"masks are some of {', '.join(MASKS)}, got '{name}'")
 
     def anchor(self) -> Line | None:
-        """What is denoised is the difference to, where it is anchored."""
+        """The line between what is known, where the config says ``anchored``."""
         return Line(self.rough) if self.anchored else None
 
     def hiding(self) -> Masks:

@@ -16,7 +16,7 @@ from ornstein.interop.diffusers.schedulers import spacing
 from ornstein.interop.diffusers.schedulers.adams import AdamsStep
 from ornstein.interop.diffusers.schedulers.betas import betas, first_told
 from ornstein.interop.diffusers.schedulers.exponential import Multistep, Singlestep, tapered
-from ornstein.interop.diffusers.schedulers.steps import Tapered, TaperedUniPC
+from ornstein.interop.diffusers.schedulers.steps import TaperedUniPC
 from ornstein.interop.diffusers.schedulers.told import Told, ToldAt
 from ornstein.interop.diffusers.schedulers.words import (
     Plan,
@@ -33,6 +33,7 @@ from ornstein.interop.diffusers.schedulers.words import (
 from ornstein.processes.gaussian import FlowMatching
 from ornstein.samplers.adams import DEIS
 from ornstein.samplers.base import Sampler
+from ornstein.samplers.tapered import Tapered
 from ornstein.samplers.unipc import UniPC
 
 Build = Callable[[Denoiser, Tensor, int], Sampler[Tensor]]
@@ -206,8 +207,8 @@ def deis(name: str, options: Mapping[str, Any], mu: float | None = None) -> Sche
     def build(denoiser: Denoiser, grid: Tensor, steps: int) -> Sampler[Tensor]:
         order = options["solver_order"]
         few = steps < 15 and options["lower_order_final"]
-        ends = [1, min(order, 2)] if few else []
-        return Tapered(DEIS(denoiser, "log_rho", points=order), grid, _ends(ends, grid, steps))
+        solver = DEIS(denoiser, "log_rho", points=order)
+        return Tapered(solver, len(grid) - 1, _ends([1, 2], grid, steps)) if few else solver
 
     return _solver(name, {**options, **_NO_BOUND, "final_sigmas_type": "sigma_min"}, build, mu)
 

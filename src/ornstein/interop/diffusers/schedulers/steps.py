@@ -92,32 +92,6 @@ class ChainDDPM(DenoisingSampler):
         return (0.5 * (posterior.fraction * high + (1 - posterior.fraction) * low)).exp()
 
 
-def _limits(grid: Tensor, orders: Sequence[int]) -> dict[float, int]:
-    """The order allowed at the start of each of the last steps: ``orders[0]`` in the last, ``orders[1]`` before it."""
-    return {float(grid[-2 - i]): order for i, order in enumerate(orders) if i + 2 <= len(grid)}
-
-
-@final
-class Tapered(Sampler[Tensor]):
-    """A multistep sampler whose last steps read less of the history: ``orders[0]`` in the last, ``orders[1]`` before it.
-
-    Its state is the history, the newest first, of one entry less than the order. diffusers does so with few steps.
-    """
-
-    def __init__(self, sampler: Sampler[Tensor], grid: Tensor, orders: Sequence[int]):
-        self.sampler = sampler
-        self.limits = _limits(grid, orders)
-
-    def step(
-        self, x_t: Tensor, t: Tensor, s: Tensor, state: State, rng: Random, cond: Cond = NO_COND
-    ) -> tuple[Tensor, State]:
-        order = self.limits.get(float(t.flatten()[0]))
-        if order is not None and state is not None:
-            one = isinstance(state[0], Tensor)  # (lambda, x_0) of a single former step
-            state = (None if order == 1 else state) if one else state[: order - 1]
-        return self.sampler.step(x_t, t, s, state, rng, cond)
-
-
 @final
 class TaperedUniPC(Sampler[Tensor]):
     """UniPC whose predictor's order, and whether the former step is corrected, are told for each step."""
