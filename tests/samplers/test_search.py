@@ -48,6 +48,21 @@ def test_the_start_is_kept_where_nothing_is_better() -> None:
     assert torch.allclose(fit_grid(sampler, x, wanted, START, rounds=1, rate=1e-12), START, atol=1e-2)
 
 
+def test_starts_that_are_missed_by_far_can_be_left_out() -> None:
+    sampler = get("ddim")(PROBLEM.denoiser)
+    x, wanted = flow(range(100, 132))
+    astray = wanted.clone()
+    astray[0] = 100.0
+    y, there = flow(range(32))
+
+    def error(kept: float) -> float:
+        grid = fit_grid(sampler, x, astray, START, rounds=40, kept=kept)
+        return float((simulate(sampler, y, grid, Rng(range(32))) - there).square().mean())
+
+    assert error(0.95) < 0.7 * float((simulate(sampler, y, START, Rng(range(32))) - there).square().mean())
+    assert error(0.95) < error(1.0)
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "error", "words"),
     [
@@ -57,6 +72,8 @@ def test_the_start_is_kept_where_nothing_is_better() -> None:
         ("ddim", {"wanted": torch.zeros(3, 2)}, UsageError, "give one end per start"),
         ("ddim", {"rounds": 0}, UsageError, "rounds >= 1"),
         ("ddim", {"rate": math.nan}, UsageError, "rate > 0"),
+        ("ddim", {"kept": 0.0}, UsageError, "kept is a share of the starts"),
+        ("ddim", {"kept": 1.5}, UsageError, "at most 1, got 1.5"),
     ],
 )
 def test_what_cannot_be_fitted_is_named(name: str, changes: dict[str, Any], error: type[Exception], words: str) -> None:

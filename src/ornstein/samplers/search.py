@@ -27,6 +27,7 @@ def fit_grid(
     cond: Cond = NO_COND,
     rounds: int = 60,
     rate: float = 0.1,
+    kept: float = 1.0,
 ) -> Tensor:
     r"""Times t_0 > t_1 > ... > t_{N-1} > t_N = 0 of least mean square of x_end - wanted, from ``grid`` on, by Adam.
 
@@ -39,13 +40,17 @@ def fit_grid(
         x: starts at ``grid[0]``; others than those on which the grid will be judged.
         wanted: where the flow leads from them, of x's shape.
         grid: ``[N + 1]`` to begin with, N >= 2, ending at 0.
+        kept: the share of the starts whose error counts, the least missed of each round. On separate modes a few starts near a
+            border end in the wrong one; their error hangs on where the border lies, is a thousand times that of the others,
+            and with 1 is all that the times follow. 0.95 leaves them out.
 
     Returns:
         ``[N + 1]``, float64: the best of all rounds, the first included.
 
     Raises:
         CapabilityError: the sampler draws noise or adapts its steps.
-        UsageError: the grid does not end at 0 or has one step; ``x`` and ``wanted`` differ in shape; rounds or rate not positive.
+        UsageError: the grid does not end at 0 or has one step; ``x`` and ``wanted`` differ in shape; rounds or rate not
+            positive; ``kept`` outside ]0, 1].
     """
     if sampler.stochastic or sampler.order == 0:
         raise CapabilityError(
@@ -60,6 +65,8 @@ def fit_grid(
         )
     if rounds < 1 or not rate > 0:
         raise UsageError(f"a search needs rounds >= 1 and rate > 0, got {rounds} and {rate}")
+    if not 0 < kept <= 1:
+        raise UsageError(f"kept is a share of the starts, above 0 and at most 1, got {kept}")
     high, floor = float(grid[0]), min(float(sampler.process.t_min), float(grid[-2]))
     rest = max(float(grid[-2]) - floor, 1e-3 * float(grid[-3] - grid[-2]))
     steps = torch.cat([-grid[:-1].diff(), torch.tensor([rest], dtype=torch.float64)])
@@ -72,10 +79,16 @@ def fit_grid(
             times = torch.cat([torch.tensor([high], dtype=torch.float64), high - (high - floor) * way])
             y = simulate(sampler, x, times, rng, cond)
             end = sampler.denoiser(y, times[-1], cond).mean
-            error = (end - wanted).double().square().mean()
+            error = missed(end, wanted, kept)
             (shares.grad,) = torch.autograd.grad(error.log(), [shares])
         if float(error.detach()) < best:
             best, found = float(error.detach()), torch.cat([times.detach(), torch.zeros(1, dtype=torch.float64)])
         optimizer.param_groups[0]["lr"] = rate * (1 + math.cos(math.pi * i / rounds)) / 2
         optimizer.step()
     return found
+
+
+def missed(end: Tensor, wanted: Tensor, kept: float = 1.0) -> Tensor:
+    """Mean square of end - wanted over the share ``kept`` of the samples, those that are missed least; a scalar, float64."""
+    each = (end - wanted).double().square().flatten(1).mean(1)
+    return each.sort().values[: math.ceil(kept * len(each))].mean()
