@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import urllib.parse
 from collections import Counter
-from pathlib import Path
 
 import httpx2
 
-from ornstein.serving import arenas
 from serving.server import running
 
 KINDS: dict[str, tuple[str, str, dict[str, object]]] = {
@@ -53,30 +49,3 @@ def test_nothing_is_kept_of_requests() -> None:
             ask(server.http, seed)
         grown = {name: n - before[name] for name, n in objects().items() if n - before[name] >= 2 * ROUNDS}
     assert not {name: n for name, n in grown.items() if name not in OF_WAITING}, grown
-
-
-def test_threads_share_arenas() -> None:
-    """In a process of its own: arenas that are there remain."""
-    code = """
-import re, threading
-if not few_arenas(2):
-    raise SystemExit("another C library keeps no arenas")
-libc = ctypes.CDLL(None)
-libc.malloc.restype = ctypes.c_void_p
-inside = threading.Barrier(13)
-def work():
-    libc.malloc(ctypes.c_size_t(5000))
-    inside.wait()
-threads = [threading.Thread(target=work) for _ in range(12)]
-[t.start() for t in threads]
-inside.wait()
-libc.fopen.restype = ctypes.c_void_p
-libc.open_memstream.restype = ctypes.c_void_p
-text, size = ctypes.c_char_p(), ctypes.c_size_t()
-stream = ctypes.c_void_p(libc.open_memstream(ctypes.byref(text), ctypes.byref(size)))
-assert libc.malloc_info(0, stream) == 0 and libc.fclose(stream) == 0
-print(len(re.findall("<heap nr", text.value.decode())))
-"""
-    whole = Path(arenas.__file__).read_text() + code
-    done = subprocess.run([sys.executable, "-c", whole], capture_output=True, text=True, timeout=60)
-    assert "another C library" in done.stderr or int(done.stdout) <= 2, done.stderr

@@ -14,6 +14,7 @@ from typing import TextIO
 from ornstein import __version__
 from ornstein.cli.output import red, say
 from ornstein.cli.parser import Parser
+from ornstein.core.arenas import keep_blocks
 from ornstein.core.errors import OrnsteinError, UsageError, suggest
 
 COMMANDS: dict[str, str] = {
@@ -82,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     What a user can mend is one message on standard error; any other exception is a defect and keeps its traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        keep_blocks()  # the process is ours
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("always", category=UserWarning, module=r"ornstein\b")

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from ornstein.core import cond as conditions
 
-FREE, STEP, PART = 8, 4, 32
+FREE, STEP, PART = 8, 4, 64
 """Calls of up to FREE rows are made as they are; larger ones have a multiple of STEP, and at most PART."""
 
 
 def sizes_of(rows: int) -> list[tuple[int, int]]:
     """How ``rows`` rows are called: for each call, how many of them, and of how many it is made.
 
-    >>> sizes_of(7), sizes_of(10), sizes_of(62)
-    ([(7, 7)], [(10, 12)], [(32, 32), (30, 32)])
+    >>> sizes_of(7), sizes_of(10), sizes_of(126)
+    ([(7, 7)], [(10, 12)], [(64, 64), (62, 64)])
     """
     parts = [min(PART, rows - first) for first in range(0, rows, PART)]
     return [(n, n if n <= FREE else -(-n // STEP) * STEP) for n in parts]

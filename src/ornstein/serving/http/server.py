@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from ornstein.core.arenas import few_arenas
 from ornstein.core.errors import OrnsteinError
-from ornstein.serving.arenas import few_arenas
 
 
 def listen(host: str, port: int) -> socket.socket:
