@@ -190,5 +190,5 @@ def test_calls_of_few_sizes(rows: int) -> None:
 
 def test_what_all_rows_share_is_not_divided() -> None:
     network = Counting()
-    assert in_sizes(network, [torch.ones(70, 3), {"label": torch.ones(1)}]).shape == (40, 3)
+    assert in_sizes(network, [torch.ones(70, 3), {"label": torch.ones(1)}]).shape == (70, 3)
     assert network.sizes == [70]
