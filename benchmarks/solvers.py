@@ -5,7 +5,7 @@ betas and on EDM's process; and the bundled Fashion-MNIST model against 1000 ste
 of x_end - x_exact in units of the data's deviation. All finish with E[x_0], so that what is measured is the solver alone.
 Steps are as many as the budget pays for, and a solver's row is that of its best grid.
 
-Ours run on named grids, and the best six of them (two on the bundled model, and beyond 15 evaluations) once more on times
+Ours run on named grids, and the best ten of them (two on the bundled model, and beyond 15 evaluations) once more on times
 fitted to the problem (``fitted``, :func:`ornstein.samplers.fit_grid`) on other starts than those that are measured, from the
 best named grid and from the times fitted to the next larger budget, thinned out or resampled. Peers run on every spacing that
 they have.
@@ -57,7 +57,7 @@ TAPERED = {"deis log_rho tapered": ("deis", {"variant": "log_rho"}), "lms tapere
 FEW = ("dpmpp_2m", "dpmpp_3m", "unipc", "unipc p=2", "deis", "deis log_rho", "ipndm", "lms", *TAPERED)
 """Those that are measured on the bundled model, whose evaluations cost."""
 MISSING = [m for m in ("torchvision", "torchdiffeq", "torchsde") if importlib.util.find_spec(m) is None]
-SEARCHED, SEARCHED_FEW, FEW_FROM = 6, 2, 20
+SEARCHED, SEARCHED_FEW, FEW_FROM = 10, 2, 20
 """How many samplers get fitted times: the best so many on named grids; few on the bundled model and from 20 evaluations on."""
 ROUNDS, ROUNDS_FEW, ROUNDS_MANY, MANY_TO = 60, 30, 150, 10
 """of a fit; few from 20 evaluations on, many up to 10 on the mixtures, where a round costs little."""
@@ -315,7 +315,8 @@ def main() -> None:
                 or r["source"] not in args.source
                 or r["evaluations"] not in args.budget
             ]
-            rows = sorted(kept + new, key=lambda r: (r["process"], r["dimension"], r["source"], r["sampler"]))
+            order = ("process", "dimension", "source", "sampler", "evaluations")
+            rows = sorted(kept + new, key=lambda r: tuple(r[name] for name in order))
             write_rows(args.out, rows)
     print("\n".join(compare(rows)))
     if importlib.util.find_spec("matplotlib") is not None:

@@ -1,4 +1,4 @@
-"""Draw docs/pictures/systems/NAME.png of a recipe of series: it is trained for less than a minute, and what it draws is shown.
+"""Draw docs/pictures/systems/NAME.png of a recipe of series: it is trained for a minute or three, and what it draws is shown.
 
     python tools/series_pictures.py NAME [NAME ...]
 
@@ -38,7 +38,7 @@ def air() -> Image.Image:
     table = open_series("beijing-hours")
     cut, end = (float(parse_stamps([t], [""]).seconds[0]) for t in ("2014-01-01", "2014-01-15"))
     train = table.between(-np.inf, cut)
-    c = CSDI(**settings_of(train), steps=320, decay_steps=320)
+    c = CSDI(**settings_of(train), steps=1200, decay_steps=1200)
     torch.manual_seed(0)
     system = csdi(c)
     fit(system.modules, system.stages(Loader(training_windows(c, train), c.batch, 0)), Engine(ema_half_life=2000))
@@ -55,7 +55,7 @@ def air() -> Image.Image:
 def gaps() -> Image.Image:
     """A gap of 18 steps in all columns."""
     table = sines.table_of(sines.waves(sines.TRAINING, 0))
-    c = SSSD(**settings_of(table), window=60, batch=32, steps=220, decay_steps=220, masks=("blackout",), width=32)
+    c = SSSD(**settings_of(table), window=60, batch=32, steps=800, decay_steps=800, masks=("blackout",), width=32)
     torch.manual_seed(0)
     system = sssd(c)
     fit(system.modules, system.stages(Loader(training_windows(c, table), c.batch, 0)), Engine(ema_half_life=2000))
@@ -121,7 +121,7 @@ def main(names: list[str]) -> None:
     """Draw them."""
     for name in names:
         path = FOLDER / f"{name}.png"
-        PICTURES[name]().quantize(20).save(path, optimize=True)
+        PICTURES[name]().quantize(48, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
         print(path, path.stat().st_size, "bytes")
 
 
