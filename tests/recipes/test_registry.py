@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -127,3 +129,15 @@ def test_a_config_survives_json(name: str) -> None:
 def test_settings_that_a_recipe_refuses(name: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         ornstein.build(name, settings=settings)
+
+
+def test_a_card_reads_its_own_module_alone() -> None:
+    """In a process of its own: here all have been read."""
+    code = """
+import sys
+from ornstein.recipes import registry
+print(registry.card("ddpm").name, "ornstein.recipes.images.vdm" in sys.modules)
+print(registry.card("classifier-free-guidance").name)  # its module has another name
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.splitlines() == ["ddpm False", "classifier-free-guidance"]
