@@ -188,9 +188,8 @@ def _draw(system: SeriesSystem, windows: Windows, draws: Draws) -> np.ndarray:
         rng = Rng([draws.seed + i for i in rows])
         chosen = [i // draws.n for i in rows]
         cond = {k: v.to(device) for k, v in known(system, windows, chosen, lengths).items()}
-        with torch.autocast(
-            device.type, enabled=False
-        ):  # the network's own autocast in it keeps the weights in bf16 between calls
+        # A context around the network's own autocast: its weights stay in bf16 between calls.
+        with torch.autocast(device.type, enabled=False):
             x, _ = system.draw(move, times, rng, cond)
         return rows, system.codec.decode(x, cond).cpu().numpy()
 
